@@ -1,0 +1,195 @@
+"""The errors of durable_trio, split by whose fault they are.
+
+    DurableTrioError
+    |-- TerminalError              the handler's or a peer's final word: never retried
+    |   |-- CancelledError         409: the invocation was cancelled
+    |   |-- InvocationTimeoutError 408: one of its own deadlines ended the invocation
+    |   `-- InvalidInputError      400: the input does not fit the handler's type
+    |-- UsageError                 the handler's code is wrong; it fails at its line
+    |   |-- ForeignAwaitError      something that is not durable was awaited
+    |   |-- ForeignDeadlineError   a native timeout or cancel scope surrounds a durable wait
+    |   |-- BusyWaitError          a loop polls for something that can only come when it waits
+    |   |-- NotDurableTaskError    a durable operation outside a durable task
+    |   |-- SerializationError     a value that cannot be encoded or decoded
+    |   |-- DefinitionError        a service or handler is declared wrongly
+    |   `-- UnknownServiceError    a service or handler nobody serves
+    |-- NonDeterminismError        the code does not do what its journal says it did
+    |-- RetryableError             the handler asks for a retry, after a delay of its choice
+    |-- FutureCancelledError       an awaited future was cancelled by its own scope
+    |-- FutureNotDoneError         the result of a pending future was asked for
+    |-- TooSlowError               a durable deadline passed (also a TimeoutError)
+    |-- EndOfChannel, ClosedResourceError, BrokenResourceError, WouldBlock
+    |                              channels and locks, as in trio and anyio
+    `-- StoreError                 the journal's storage is in trouble
+        |-- StoreLockedError       another process has it open
+        |-- StoreCorruptError      it is not a journal, or is damaged
+        |-- StoreVersionError      it was written by a newer version
+        `-- StoreWriteError        it could not be written: full disk, read-only, I/O error
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class DurableTrioError(Exception):
+    """Root of every error that durable_trio raises on purpose."""
+
+
+class TerminalError(DurableTrioError):
+    """The invocation, run, promise or awakeable fails for good; nobody retries it.
+
+    Raise it in a handler or a run body to fail without a retry. It is raised by the
+    await of an operation that failed terminally, with the same code, message and metadata.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        code: int = 500,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.metadata: dict[str, str] = dict(metadata or {})
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class CancelledError(TerminalError):
+    """The outcome of an invocation that was cancelled: terminal, code 409.
+
+    It is what a *caller* sees. Inside the cancelled handler, cancellation is the
+    host's own cancelled exception, which no ``except Exception`` catches.
+    """
+
+    def __init__(
+        self,
+        message: str = "cancelled",
+        code: int = 409,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, code, metadata)
+
+
+class InvocationTimeoutError(TerminalError):
+    """The outcome of an invocation that one of its own deadlines ended: terminal, code 408."""
+
+    def __init__(
+        self,
+        message: str = "timed out",
+        code: int = 408,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, code, metadata)
+
+
+class InvalidInputError(TerminalError):
+    """The input does not fit the handler's annotation: terminal, code 400."""
+
+    def __init__(
+        self,
+        message: str,
+        code: int = 400,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, code, metadata)
+
+
+class UsageError(DurableTrioError):
+    """The code uses durable_trio wrongly. The attempt fails; a retry helps once it is mended."""
+
+
+class ForeignAwaitError(UsageError):
+    """A handler awaited something that is not durable, outside of ``ctx.run``."""
+
+
+class ForeignDeadlineError(UsageError):
+    """A native timeout or cancel scope surrounds a durable wait, so the wall clock would decide."""
+
+
+class BusyWaitError(UsageError):
+    """A handler spins without waiting for anything that could ever change."""
+
+
+class NotDurableTaskError(UsageError):
+    """A durable operation was called where no durable task runs."""
+
+
+class SerializationError(UsageError):
+    """A value could not be encoded, or stored bytes could not be decoded to the expected type."""
+
+
+class DefinitionError(UsageError):
+    """A service or a handler is declared in a way that cannot work."""
+
+
+class UnknownServiceError(UsageError):
+    """A service or handler was named that nobody serves."""
+
+
+class NonDeterminismError(DurableTrioError):
+    """The code did something else than its journal records."""
+
+
+class RetryableError(DurableTrioError):
+    """Raised by a handler or a run body to be retried after ``retry_after`` seconds."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class FutureCancelledError(DurableTrioError):
+    """The awaited future was cancelled: by ``cancel()``, or with the scope or task it belongs to."""
+
+
+class FutureNotDoneError(DurableTrioError):
+    """The result of a future was asked for while it was still pending."""
+
+
+class TooSlowError(DurableTrioError, TimeoutError):
+    """The deadline of ``fail_after`` or ``fail_at`` passed. It is a ``TimeoutError``."""
+
+
+class EndOfChannel(DurableTrioError, anyio.EndOfStream):
+    """All senders of the channel are closed and nothing is left to receive."""
+
+
+class ClosedResourceError(DurableTrioError, anyio.ClosedResourceError):
+    """This end of the channel was closed by your own code."""
+
+
+class BrokenResourceError(DurableTrioError, anyio.BrokenResourceError):
+    """The other end of the channel is closed."""
+
+
+class WouldBlock(DurableTrioError, anyio.WouldBlock):
+    """A ``_nowait`` operation could not be done at once."""
+
+
+class StoreError(DurableTrioError):
+    """The journal's storage cannot be opened, read or written."""
+
+
+class StoreLockedError(StoreError):
+    """Another process has the journal open for writing."""
+
+
+class StoreCorruptError(StoreError):
+    """The file is no journal, or it is damaged."""
+
+
+class StoreVersionError(StoreError):
+    """The journal was written by a newer version of durable_trio."""
+
+
+class StoreWriteError(StoreError):
+    """The journal could not be written: full disk, read-only directory, I/O error."""
