@@ -14,6 +14,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
+from ._invocation import AttemptCompleted as AttemptCompleted
+from ._invocation import AttemptEnd as AttemptEnd
+from ._invocation import AttemptFailed as AttemptFailed
+from ._invocation import AttemptSuspended as AttemptSuspended
+from ._invocation import InvocationStart as InvocationStart
 from ._journal._entries import CANCEL_SIGNAL as CANCEL_SIGNAL
 from ._journal._entries import FIRST_AWAKEABLE_SIGNAL as FIRST_AWAKEABLE_SIGNAL
 from ._journal._entries import VOID as VOID
