@@ -27,6 +27,9 @@ _FACTOR: Final = 2.0
 _MAX_INTERVAL: Final = 60.0
 _MAX_ATTEMPTS: Final = 70
 
+# Whole numbers up to here are exact as floats; larger ones may not convert at all.
+_LARGEST_EXPONENT: Final = 2**53
+
 
 def _check_attempts(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
@@ -79,7 +82,7 @@ def _backoff(retry_count: int, initial: float, factor: float, longest: float) ->
         return 0.0
 
     try:
-        return min(initial * factor ** (retry_count - 1), longest)
+        return min(initial * factor ** min(retry_count - 1, _LARGEST_EXPONENT), longest)
     except OverflowError:
         return longest
 
