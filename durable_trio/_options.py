@@ -17,7 +17,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, TypedDict, cast
+from typing import Any, Final, Literal, NoReturn, TypeAlias, TypedDict, TypeGuard, cast
 
 import attrs
 from attrs.validators import optional
@@ -26,9 +26,7 @@ from ._duration import Duration, check_seconds, optional_seconds
 from ._exceptions import DefinitionError, TerminalError
 from ._names import did_you_mean, known
 from ._retry import InvocationRetryPolicy
-
-if TYPE_CHECKING:
-    from .abc import Serde
+from .abc import Serde
 
 ErrorMapping: TypeAlias = Callable[[Exception], TerminalError | None]
 """Says which errors are final: a ``TerminalError`` in place of the given one, or None to retry."""
@@ -162,10 +160,13 @@ def _are_labels(value: object) -> bool:
     return all(isinstance(text, str) for item in items for text in item)
 
 
-def _check_serde(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    from .abc import Serde
+def is_serde(value: object) -> TypeGuard[Serde[Any]]:
+    """Whether it is a serde; a class of serdes is none."""
+    return isinstance(value, Serde) and not isinstance(value, type)
 
-    if not isinstance(value, Serde) or isinstance(value, type):
+
+def _check_serde(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not is_serde(value):
         _invalid(instance, attribute, "a Serde (an instance, not a class)", value)
 
 
@@ -191,7 +192,11 @@ def _check_factories(instance: object, attribute: attrs.Attribute[Any], value: o
 
 
 def _are_functions(value: object) -> bool:
-    return isinstance(value, tuple) and all(map(callable, cast("tuple[object, ...]", value)))
+    # A context manager made by contextlib is callable too, and can be entered only once.
+    return isinstance(value, tuple) and all(
+        callable(factory) and not isinstance(factory, AbstractAsyncContextManager)
+        for factory in cast("tuple[object, ...]", value)
+    )
 
 
 def _as_dict(value: Mapping[str, str] | None) -> Mapping[str, str] | None:
