@@ -87,7 +87,9 @@ class Handler(Generic[C_contra, P, O_co]):
     """Where its options were given."""
     options: ServiceOptions
     """The options given to it; ``resolve_options`` tells which hold."""
-    signature: HandlerSignature = attrs.field(repr=False)
+    signature: HandlerSignature
+    _input_serde: Serde[Any] | None = attrs.field(default=None, init=False)
+    _output_serde: Serde[Any] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         functools.update_wrapper(self, self.function, updated=())
@@ -208,15 +210,19 @@ class Handler(Generic[C_contra, P, O_co]):
         """The annotation of its output: ``Any`` without annotation."""
         return self.signature.output_type
 
-    @functools.cached_property
+    @property
     def input_serde(self) -> Serde[Any]:
         """How its input is decoded."""
-        return self.options.input_serde or self._serde_for(self.input_type)
+        if self._input_serde is None:
+            self._input_serde = self.options.input_serde or self._serde_for(self.input_type)
+        return self._input_serde
 
-    @functools.cached_property
+    @property
     def output_serde(self) -> Serde[Any]:
         """How its output is encoded."""
-        return self.options.output_serde or self._serde_for(self.output_type)
+        if self._output_serde is None:
+            self._output_serde = self.options.output_serde or self._serde_for(self.output_type)
+        return self._output_serde
 
     @property
     def accept(self) -> str:

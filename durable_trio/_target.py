@@ -124,9 +124,10 @@ class RemoteHandler(Generic[P, O_co]):
         ``SerializationError`` for an input that cannot be encoded.
         """
         values = (*args, *kwargs.values())
-        if len(values) > 1 or (values and self.has_input is False):
+        if len(values) > (0 if self.has_input is False else 1):
+            takes = {None: "at most one input", True: "one input", False: "no input"}
             raise UsageError(
-                f"{self!r} takes {'one input' if self.has_input else 'no input'}, got {values!r}; "
+                f"{self!r} takes {takes[self.has_input]}, got {values!r}; "
                 "say remote(..., input=<type>) if it takes one"
             )
 
