@@ -135,19 +135,19 @@ class ServiceDefinition:
         if self._bound:
             raise DefinitionError(
                 f"{self!r} is served already and takes no more handlers: import the module that "
-                f"defines {_origin(handler)} before the runtime or endpoint is made"
+                f"defines {handler.signature.origin} before the runtime or endpoint is made"
             )
 
         for other in self._handlers.values():
             if other.name == handler.name:
                 raise DefinitionError(
                     f"{self!r} has two handlers named {handler.name!r}: "
-                    f"{_origin(other)} and {_origin(handler)}; rename one, or name it with name="
+                    f"{other.signature.origin} and {handler.signature.origin}; rename one, or name it with name="
                 )
 
             if other.kind is handler.kind is HandlerKind.WORKFLOW:
                 raise DefinitionError(
-                    f"{self!r} has two main handlers: {_origin(other)} and {_origin(handler)}; "
+                    f"{self!r} has two main handlers: {other.signature.origin} and {handler.signature.origin}; "
                     "a workflow runs one, and the others are declared with @workflow.shared"
                 )
 
@@ -174,11 +174,6 @@ class ServiceDefinition:
         for handler in self._handlers.values():
             handler.bind()
         self._bound = True
-
-
-def _origin(handler: AnyHandler) -> str:
-    code = inspect.unwrap(handler.function).__code__
-    return f"{handler.function.__qualname__} ({code.co_filename}:{code.co_firstlineno})"
 
 
 @final

@@ -49,9 +49,11 @@ class HandlerSignature:
     """The name of the parameter that takes the input, None if there is none."""
     input_default: object
     """What that parameter is when the input is missing, or ``NO_DEFAULT``."""
+    origin: str
+    """The function's name and where it is, for messages."""
     # Any: type checkers take a function in an attribute for a method.
     _function: Any = attrs.field(alias="function")
-    _label: str = attrs.field(alias="label")
+    _owner: str = attrs.field(alias="owner")
     _evaluated: dict[str, Any] = attrs.field(factory=dict[str, Any], init=False)
 
     @property
@@ -98,7 +100,7 @@ class HandlerSignature:
         except Exception as exc:
             what = "returned value" if name == "return" else f"input {name!r}"
             raise DefinitionError(
-                f"{self._label}: the annotation {function.__annotations__[name]!r} of its {what} "
+                f"{self.origin}, a handler of {self._owner}: the annotation {function.__annotations__[name]!r} of its {what} "
                 f"cannot be evaluated ({exc}). Its values are encoded by that type when the "
                 "handler runs: import it outside of 'if TYPE_CHECKING', and define it at module "
                 "level or before the handler."
@@ -117,7 +119,8 @@ def inspect_handler(function: object, owner: str, scope: Mapping[str, Any]) -> H
             f"a handler of {owner} must be an 'async def' function or method, got {function!r}"
         )
 
-    label = f"{function.__qualname__}, a handler of {owner} ({_location(function)})"
+    origin = _origin(function)
+    label = f"{origin}, a handler of {owner}"
     _check_async(function, label)
     signature = inspect.signature(function)
     for parameter in signature.parameters.values():
@@ -140,8 +143,9 @@ def inspect_handler(function: object, owner: str, scope: Mapping[str, Any]) -> H
     inspected = HandlerSignature(
         input_name=parameters[1].name if len(parameters) == 2 else None,
         input_default=NO_DEFAULT if default is inspect.Parameter.empty else default,
+        origin=origin,
         function=_unwrapped(function),
-        label=label,
+        owner=owner,
     )
     if "<locals>" in function.__qualname__:
         inspected.evaluate_early(scope)
@@ -169,9 +173,9 @@ def _unwrapped(function: FunctionType | MethodType) -> FunctionType:
     return cast("FunctionType", plain.__func__) if isinstance(plain, MethodType) else plain
 
 
-def _location(function: FunctionType | MethodType) -> str:
+def _origin(function: FunctionType | MethodType) -> str:
     code = _unwrapped(function).__code__
-    return f"{code.co_filename}:{code.co_firstlineno}"
+    return f"{function.__qualname__} ({code.co_filename}:{code.co_firstlineno})"
 
 
 def _shown(parameter: inspect.Parameter) -> str:
