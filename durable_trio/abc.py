@@ -107,8 +107,10 @@ class Clock(Protocol):
 class Serde(Protocol[T]):
     """Turns values of one type into bytes and back. Stateless; used for every payload of that type."""
 
-    content_type: str
-    """What the bytes are, as a media type."""
+    @property
+    def content_type(self) -> str:
+        """What the bytes are, as a media type. A plain attribute will do."""
+        ...
 
     def serialize(self, value: T) -> bytes:
         """Encode. Raises ``SerializationError`` for a value that cannot be encoded."""
@@ -138,10 +140,12 @@ class Journal(Protocol):
         """Nobody waits for this completion any more. A hint: it may still be delivered."""
         ...
 
-    def flush(self, awaiting: AwaitTree, *, executing: bool) -> None:
+    def flush(self, awaiting: Callable[[], AwaitTree], *, executing: bool) -> None:
         """The attempt is quiescent: write what was appended.
 
-        ``awaiting`` is what it waits for; ``executing`` says whether a run body is at work.
+        ``awaiting`` tells what it waits for, at a cost that grows with the number of
+        waiting tasks: call it only if it is needed. ``executing`` says whether a run
+        body is at work.
         """
         ...
 

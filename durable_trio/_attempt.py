@@ -1,0 +1,507 @@
+"""One attempt of one invocation: where journal, scheduler and user code meet.
+
+Owns the driver: the one host task in which every durable task of the attempt is
+stepped, what it does at quiescence, and how the attempt ends. It knows no adapter: see
+``abc.py`` for the ports it writes to.
+
+ 1. At quiescence exactly one notification is delivered, recorded ones first; then
+    everything runs to quiescence again (S4). Live and replay are the same loop.
+ 2. Only when nothing is left to deliver are pending run bodies started and the output
+    flushed, once (S7, S8).
+ 3. With the input closed, nothing executing and nothing to deliver, it suspends (S5).
+ 4. A trap that is not the scheduler's is the host's. A plain checkpoint is answered; any
+    other one is a foreign await: it is named, aborted by the host, and fails the attempt.
+ 5. Once the attempt is closed, coroutines are only unwound, and nothing is journaled (C7).
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import math
+from collections import deque
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import anyio.lowlevel
+
+from ._bodies import Bodies
+from ._context import context_for
+from ._exceptions import (
+    ForeignAwaitError,
+    ForeignDeadlineError,
+    InvalidInputError,
+    NonDeterminismError,
+)
+from ._future import DurableFuture
+from ._host import current_host
+from ._invocation import (
+    AttemptCompleted,
+    AttemptEnd,
+    AttemptFailed,
+    AttemptSuspended,
+    InvocationStart,
+)
+from ._journal._cursor import Cursor
+from ._journal._entries import Failure, Input, Output, Sleep, Value
+from ._journal._mismatch import Mismatch, branch_of, report
+from ._ledger import Ledger, awaited
+from ._options import ServiceOptions
+from ._outcome import Retry, outcome_of_error, retry_failure
+from ._scheduler import Pause, Scheduler
+from ._source import call_site, native_context_managers, where
+from ._task import DurableTask, running_task
+from ._traps import host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._handler import Handler
+    from ._journal._entries import AwaitTree, Notification
+    from .abc import Clock, Journal
+
+_log = logging.getLogger("durable_trio")
+
+BUDGET: Final = 512
+"""Steps after which a long replay lets the host's other tasks run."""
+
+JOURNAL_MISMATCH: Final = 570
+"""Restate's code for a divergence."""
+
+_DURABLE_NAMES: Final = {
+    "open_nursery": "durable_trio.open_nursery()",
+    "TaskGroup": "durable_trio.open_nursery()",
+    "Timeout": "durable_trio.fail_after() or move_on_after()",
+    "CancelScope": "durable_trio.move_on_after(), fail_after() or CancelScope()",
+}
+
+
+class Attempt:
+    """See the module's docstring. One attempt runs once; make a new one for the next."""
+
+    def __init__(
+        self,
+        start: InvocationStart,
+        handler: Handler[Any, Any, Any],
+        journal: Journal,
+        clock: Clock,
+        options: ServiceOptions | None = None,
+    ) -> None:
+        self.start = start
+        self.handler = handler
+        self.clock = clock
+        self._journal = journal
+        self._cursor = Cursor(start.recorded)
+        self._inbox: deque[Notification] = deque()
+        self._input_closed = False
+        self._wakeup: anyio.Event | None = None
+        self._idle = False
+        self._error: BaseException | None = None
+        self._retry_after: float | None = None
+        self._command_index: int | None = None
+        self._suspended: AwaitTree | None = None
+        self._cancelled = False
+        self._ended: tuple[Any, BaseException | None] | None = None
+        self._root: DurableTask | None = None
+        self._scope = anyio.CancelScope()
+        self._options = options or handler.resolve_options(ServiceOptions())
+        self.bodies = Bodies(
+            start, journal, clock, self._options.run_contexts or (), self._fail, self._wake
+        )
+
+    # -- the adapter's side
+
+    async def run(self) -> AttemptEnd:
+        """Run the handler until it ends, fails, or has to wait with the input closed.
+
+        Raises nothing but what the host raises: its cancelled exception when the calling
+        scope is cancelled, and errors that are no ``Exception`` (``KeyboardInterrupt``).
+        """
+        self._host = current_host()
+        self._open()
+        try:
+            async with AsyncExitStack() as stack:
+                for factory in self._options.contexts or ():
+                    await stack.enter_async_context(factory())
+                return await self._run()
+        except Exception as error:  # noqa: BLE001  # a context manager of the user's failed
+            if self._error is None:
+                self._error = error
+        return self._end()
+
+    def deliver(self, notification: Notification) -> None:
+        """Hand over a notification, once it is durable, in the journal's order."""
+        self._inbox.append(notification)
+        self._wake()
+
+    def close_input(self) -> None:
+        """Nothing but proposed results will be delivered: suspend when nothing executes."""
+        self._input_closed = True
+        self._wake()
+
+    def abort(self, error: Exception) -> None:
+        """End the attempt as failed with ``error``: the storage or the connection is gone."""
+        self._fail(error)
+        self._wake()
+
+    @property
+    def awaiting(self) -> AwaitTree | None:
+        """What it waits for; None while it is busy or has ended."""
+        return self._await_tree() if self._idle else None
+
+    @property
+    def executing(self) -> bool:
+        """Whether a run body executes."""
+        return self.bodies.executing
+
+    # -- the context's side
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether recorded commands are left."""
+        return self._cursor.replaying
+
+    def branch_replays(self, path: str) -> bool:
+        """Whether recorded commands of this branch are left."""
+        return any(branch_of(command.name) == path for command in self._cursor.remaining)
+
+    def start_timer(self, deadline: float, name: str) -> tuple[DurableFuture[None], float]:
+        """Journal a timer; returns its future and its recorded time, in seconds."""
+        task = running_task("a durable timer")
+        completion_id = self.ledger.allocate()
+        command = self.ledger.issue(
+            Sleep(max(0, math.ceil(deadline * 1000)), completion_id, task.entry_name(name))
+        )
+        future: DurableFuture[None] = DurableFuture(
+            self.scheduler,
+            command.name or "sleep",
+            scope=task.scope,
+            leaf=completion_id,
+        )
+        future.on_cancel(lambda: self.ledger.forget(completion_id))
+        self.ledger.expect(completion_id, future, _no_value)
+        return future, command.wake_up_time / 1000
+
+    def future(
+        self,
+        name: str,
+        completion_id: int,
+        decode: Callable[[Any], Any],
+        *,
+        scoped: bool = True,
+    ) -> DurableFuture[Any]:
+        """The future that a completion ends; in the running task's scope, or in none."""
+        scope = running_task(name).scope if scoped else None
+        future: DurableFuture[Any] = DurableFuture(
+            self.scheduler, name, scope=scope, leaf=completion_id
+        )
+        self.ledger.expect(completion_id, future, decode)
+        return future
+
+    @property
+    def known(self) -> set[int]:
+        """The completion ids whose results are recorded."""
+        return self._cursor.known
+
+    # -- the driver
+
+    def _open(self) -> None:
+        self._native = self._host.scopes()
+        self.scheduler = Scheduler(
+            cancelled=self._host.cancelled,
+            cancelled_type=self._host.cancelled_type,
+            now=self.clock.now,
+            start_timer=self.start_timer,
+            fail=self._fail,
+            leave=self._may_leave,
+        )
+        self.ledger = Ledger(
+            self._cursor, self._journal, self.scheduler, self._diverged, self._cancel
+        )
+
+    async def _run(self) -> AttemptEnd:
+        recorded = self._cursor.match(Input(b""))
+        self.ledger.commands = 1
+        try:
+            arguments = self.handler.decode_input(recorded.content)
+        except InvalidInputError as error:
+            self._ended = None, error
+            return self._finish()
+
+        context = self.scheduler.handler_context = context_for(self, recorded)
+        async with anyio.create_task_group() as group:
+            self.bodies.open(group)
+            with self._scope:
+                self._native = self._host.scopes()
+                self._root = self.scheduler.spawn(
+                    self.handler.function(context, *arguments),
+                    "",
+                    None,
+                    contextvars.copy_context(),
+                    self._root_ended,
+                )
+                await self._drive()
+            group.cancel_scope.cancel()
+        return self._end()
+
+    async def _drive(self) -> None:
+        scheduler = self.scheduler
+        try:
+            while True:
+                pause = scheduler.run(BUDGET)
+                if pause is Pause.HOST_TRAP:
+                    await self._serve_host()
+                elif pause is Pause.BUDGET:
+                    await anyio.lowlevel.checkpoint()
+                elif scheduler.closed:
+                    return
+                elif self._ended is not None and not self.ledger.intents:
+                    self._finish()
+                    return
+                else:
+                    await self._quiesce()
+        except self._host.cancelled_type:
+            await self._unwind()
+            raise
+
+    async def _quiesce(self) -> None:
+        try:
+            notification = self._cursor.next_notification()
+            if notification is None and self._inbox:
+                notification = self._inbox.popleft()
+            if notification is not None:
+                self.ledger.deliver(notification)
+                return
+        except Mismatch as mismatch:
+            self._diverged(mismatch)
+            return
+
+        last = self.scheduler.last
+        if last is not None and not self._may_leave(last):
+            return
+
+        self.bodies.start_pending()
+        self._journal.flush(self._await_tree, executing=self.bodies.executing)
+        if self._inbox or self.scheduler.closed:
+            return
+
+        if self._input_closed and not self.bodies.executing:
+            self._suspended = self._await_tree()
+            self.scheduler.close()
+            return
+
+        if (backoff := self.bodies.long_backoff()) is not None:
+            self._retry_after, body = backoff
+            self._command_index = body.command_index
+            self._fail(TimeoutError(f"the run {body.name!r} backs off"))
+            return
+
+        await self._wait()
+
+    async def _wait(self) -> None:
+        self._wakeup = anyio.Event()
+        self._idle = True
+        try:
+            await self._wakeup.wait()
+        except self._host.cancelled_type:
+            if not self._foreign_cancellation():
+                raise
+        finally:
+            self._idle = False
+            self._wakeup = None
+
+    def _wake(self) -> None:
+        if self._wakeup is not None:
+            self._wakeup.set()
+
+    async def _serve_host(self) -> None:
+        scheduler = self.scheduler
+        task = scheduler.last
+        assert task is not None
+        while True:
+            trap = scheduler.host_trap
+            if self._host.is_harmless(trap):
+                scheduler.count_turn(task)
+                await anyio.lowlevel.checkpoint()
+                task.to_send = self._host.harmless_answer
+            else:
+                if not scheduler.closed:
+                    self._fail(_foreign_await(task))
+                elif scheduler.swallows(task):
+                    scheduler.abandon(task)
+                    return
+                self._scope.cancel()
+                try:
+                    task.to_send = await host(trap)
+                except BaseException as error:  # noqa: BLE001  # the host's answer, handed on
+                    task.to_throw = error
+            if not scheduler.step(task):
+                return
+
+    async def _unwind(self) -> None:
+        self.scheduler.close()
+        self._scope.cancel()
+        while self.scheduler.run(BUDGET) is not Pause.QUIESCENT:
+            if self.scheduler.host_trap is not None:
+                await self._serve_host()
+
+    # -- what ends it
+
+    def _root_ended(self, _: DurableTask, value: Any, error: BaseException | None) -> None:
+        self._ended = value, error
+
+    def _cancel(self) -> None:
+        self._cancelled = True
+        if self._root is not None:
+            self._root.root_scope.cancel()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._error is None and not self.scheduler.closed:
+            self._error = error
+            self.scheduler.close()
+
+    def _diverged(self, mismatch: Mismatch) -> BaseException:
+        running = self.scheduler.running
+        now = mismatch.now.name if mismatch.now is not None else ""
+        site = call_site() if running is not None else self._waiting_line()
+        branch = running.path if running is not None else branch_of(now)
+        self._command_index = mismatch.index
+        self._fail(NonDeterminismError(report(mismatch, branch=branch, site=site)))
+        return self._host.cancelled()
+
+    def _waiting_line(self) -> str:
+        last = self.scheduler.last or next(iter(self.scheduler.tasks), None)
+        return where(last.coroutine) if last is not None else "<the handler has ended>"
+
+    def _finish(self) -> AttemptEnd:
+        """The handler has ended: journal its output, unless it is to be retried."""
+        assert self._ended is not None
+        value, error = self._ended
+        outcome: Value | Failure | Retry
+        if error is not None and _is_fatal(error, self._host.cancelled_type):
+            raise error
+
+        try:
+            if error is not None:
+                outcome = outcome_of_error(
+                    error,
+                    cancelled=self._cancelled,
+                    mapping=self._options.as_terminal_error,
+                )
+            elif self._cancelled:
+                outcome = Failure(409, "cancelled")
+            else:
+                outcome = Value(self.handler.encode_output(value))
+        except Exception as problem:  # noqa: BLE001  # a serde's or the mapping's
+            outcome = Retry(problem)
+
+        if isinstance(outcome, Retry):
+            self._error, self._retry_after = outcome.error, outcome.retry_after
+            self.scheduler.close()
+            return self._end()
+
+        try:
+            self.ledger.issue(Output(outcome))
+            if self._cursor.replaying:
+                self._cursor.next_notification()
+        except (Mismatch, self._host.cancelled_type) as problem:
+            if isinstance(problem, Mismatch):
+                self._diverged(problem)
+            return self._end()
+
+        self._journal.flush(self._await_tree, executing=False)
+        self._completed = AttemptCompleted(outcome)
+        self.scheduler.close()
+        return self._completed
+
+    _completed: AttemptCompleted | None = None
+
+    def _end(self) -> AttemptEnd:
+        if self._completed is not None:
+            return self._completed
+
+        if self._error is not None:
+            error = self._error
+            diverged = isinstance(error, NonDeterminismError)
+            return AttemptFailed(
+                Failure(JOURNAL_MISMATCH, str(error)) if diverged else retry_failure(error),
+                error,
+                self._retry_after,
+                self._command_index,
+            )
+
+        assert self._suspended is not None
+        return AttemptSuspended(self._suspended)
+
+    # -- what is foreign
+
+    def _may_leave(self, task: DurableTask) -> bool:
+        if self._host.scopes() == self._native or self.scheduler.closed:
+            return True
+
+        self._fail(_foreign_deadline(task))
+        return False
+
+    def _foreign_cancellation(self) -> bool:
+        """Whether a native timeout inside of a durable task cancelled the driver."""
+        if anyio.current_effective_deadline() == -math.inf:
+            return False
+
+        for task in self.scheduler.tasks:
+            if native_context_managers(task.coroutine):
+                self._fail(_foreign_deadline(task))
+                return True
+
+        return False
+
+    def _await_tree(self) -> AwaitTree:
+        parked: list[DurableFuture[Any]] = [
+            task.waiting_on for task in self.scheduler.tasks if task.waiting_on is not None
+        ]
+        return awaited(parked, self.ledger.intents)
+
+
+def _no_value(_: object) -> None:
+    return None
+
+
+def _is_fatal(error: BaseException, cancelled_type: type[BaseException]) -> bool:
+    """Whether an error is for the host: KeyboardInterrupt, SystemExit, not a cancellation."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_fatal(inner, cancelled_type) for inner in error.exceptions)
+
+    return not isinstance(error, (Exception, cancelled_type))
+
+
+def _foreign_await(task: DurableTask) -> ForeignAwaitError:
+    return ForeignAwaitError(
+        f"{where(task.coroutine)}: something that is not durable was awaited in a handler. No "
+        "journal records it, so a replay would see another order of events. Do it inside "
+        "`await ctx.run(...)`; for waiting use durable_trio's sleep, Event, open_nursery or a "
+        "channel."
+    )
+
+
+def _foreign_deadline(task: DurableTask) -> ForeignDeadlineError | ForeignAwaitError:
+    managers = native_context_managers(task.coroutine)
+    names = [_native_name(manager) for manager in managers] or ["a native cancel scope"]
+    known = [_DURABLE_NAMES[key] for key in _DURABLE_NAMES if any(key in name for name in names)]
+    nursery = any("ursery" in name or "TaskGroup" in name for name in names)
+    kind = ForeignAwaitError if nursery else ForeignDeadlineError
+    return kind(
+        f"{where(task.coroutine)}: this durable wait is inside {', '.join(names)}. The host's "
+        "scopes and timeouts depend on the wall clock and on no journal. Use "
+        f"{' or '.join(known) or 'the durable scope of the same name'} instead, or move the "
+        "block into `await ctx.run(...)`."
+    )
+
+
+def _native_name(manager: object) -> str:
+    generator = getattr(manager, "gen", None)
+    if generator is not None:
+        name = getattr(generator, "__qualname__", "a native context manager")
+        return f"{name}()"
+
+    kind = type(manager)
+    return f"{kind.__module__.partition('.')[0]}.{kind.__name__}"

@@ -1,0 +1,319 @@
+"""Cancel scopes and deadlines, with trio's semantics and a journal underneath.
+
+Owns the scope tree and what a cancellation does to the tasks and futures below a scope.
+How a pending operation ends (an aborted run body, a cancel signal to a callee) is the
+operation's, see ``DurableFuture``.
+
+ 1. Cancellation is level-triggered: while a task's innermost scope is ``effective``,
+    every durable wait in it raises the host's cancelled exception.
+ 2. ``effective`` is ``cancel_called``, or the parent's ``effective`` unless shielded. It
+    is kept up to date, never searched for.
+ 3. A cancellation first interrupts the parked tasks below the scope, in the order of
+    their creation, then ends the pending futures below it, in the order of theirs.
+ 4. A deadline is a journaled timer. The scope is cancelled where its completion is
+    delivered, so that replay cancels it at the same place. A timer whose scope is left
+    early wakes nobody.
+ 5. A scope that is left hands its pending futures to its parent: they end with the task.
+ 6. During teardown a scope catches nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ._exceptions import TooSlowError, UsageError
+from ._task import running_task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+    from typing import Self
+
+    from ._future import DurableFuture
+    from ._scheduler import Scheduler
+    from ._task import DurableTask
+
+
+class CancelScope:
+    """A region of a handler that can be cancelled as a whole; the durable ``trio.CancelScope``.
+
+    ``deadline`` is in seconds since the epoch, as ``ctx.now()`` counts them; a finite one
+    is journaled as a timer when the scope is entered (or when it is assigned later).
+    ``shield=True`` keeps cancellation from outside out, for cleanup that must journal.
+    """
+
+    __slots__ = (
+        "_children",
+        "_deadline",
+        "_entered",
+        "_parent",
+        "_pending",
+        "_shield",
+        "_task",
+        "_timer",
+        "cancel_called",
+        "cancelled_caught",
+        "effective",
+    )
+
+    def __init__(self, *, deadline: float = math.inf, shield: bool = False) -> None:
+        self.cancel_called = False
+        """Whether ``cancel`` was called or the deadline has passed."""
+        self.cancelled_caught = False
+        """Whether the scope has ended a cancellation of its own."""
+        self._deadline = deadline
+        self._shield = shield
+        self._parent: CancelScope | None = None
+        self._task: DurableTask | None = None
+        self._children: dict[CancelScope, None] | None = None
+        self._pending: dict[DurableFuture[Any], None] | None = None
+        self._timer: DurableFuture[None] | None = None
+        self.effective = False
+        # Read at every durable wait, so a plain attribute; only this module writes it.
+        self._entered = False
+
+    # -- the user's side
+
+    @property
+    def deadline(self) -> float:
+        """When the scope is cancelled, in seconds since the epoch; the recorded time on replay."""
+        return self._deadline
+
+    @deadline.setter
+    def deadline(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._task is not None:
+            running_task("CancelScope.deadline")
+            self._drop_timer()
+            self._start_timer()
+
+    @property
+    def shield(self) -> bool:
+        """Whether cancellation from outside is kept out."""
+        return self._shield
+
+    @shield.setter
+    def shield(self, shield: bool) -> None:
+        self._shield = shield
+        if self._task is not None:
+            recalculate(self, self._task.scheduler)
+
+    def cancel(self) -> None:
+        """Cancel everything in the scope. Idempotent; effective at once, delivered in order."""
+        if not self.cancel_called:
+            self.cancel_called = True
+            if self._task is not None:
+                recalculate(self, self._task.scheduler)
+
+    def __enter__(self) -> Self:
+        task = running_task("CancelScope")
+        if self._entered:
+            raise UsageError(
+                "a CancelScope can be entered once; make a new one for every `with` block"
+            )
+
+        self._entered = True
+        attach(self, task, task.scope)
+        task.scope = self
+        try:
+            self._start_timer()
+        except BaseException:
+            self._detach()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> bool:
+        remaining = self.close(exc)
+        if remaining is exc:
+            return False
+
+        if remaining is None:
+            return True
+
+        raise remaining from None
+
+    # -- the scheduler's side
+
+    def close(self, exc: BaseException | None) -> BaseException | None:
+        """Leave the scope; returns what is left of ``exc`` once its own cancellation is taken out."""
+        task = self._task
+        if task is None or task.scope is not self:
+            raise UsageError(
+                "cancel scopes have to be left in the reverse order of entering them, by the "
+                "task that entered them. Do not enter one in a generator that yields inside it."
+            )
+
+        scheduler = task.scheduler
+        own = self.cancel_called and not (
+            not self._shield and self._parent is not None and self._parent.effective
+        )
+        self._detach()
+        if exc is None or not own or scheduler.closed:
+            return exc
+
+        if isinstance(exc, scheduler.cancelled_type):
+            self.cancelled_caught = True
+            return None
+
+        if isinstance(exc, BaseExceptionGroup):
+            matched, rest = exc.split(scheduler.cancelled_type)
+            if matched is not None:
+                self.cancelled_caught = True
+                return rest
+
+        return exc
+
+    def end(self) -> list[DurableFuture[Any]]:
+        """The task whose root scope this is has ended (C5). Returns the futures it has to wait for."""
+        parent, self._parent = self._parent, None
+        if parent is not None and parent._children is not None:
+            parent._children.pop(self, None)
+        if not self._pending:
+            return []
+
+        for future in sorted(self._pending, key=_sequence):
+            future.cancel()
+        return list(self._pending)
+
+    def adopt(self, future: DurableFuture[Any]) -> None:
+        """A pending future belongs to this scope from now on."""
+        if self._pending is None:
+            self._pending = {}
+        self._pending[future] = None
+
+    def disown(self, future: DurableFuture[Any]) -> None:
+        """The future has ended, or belongs to another scope."""
+        if self._pending is not None:
+            self._pending.pop(future, None)
+
+    def _detach(self) -> None:
+        task, parent = self._task, self._parent
+        assert task is not None
+        self._drop_timer()
+        self._task = None
+        if parent is None:
+            return
+
+        task.scope = parent
+        assert parent._children is not None
+        del parent._children[self]
+        if self._pending:
+            inherited, self._pending = self._pending, None
+            for future in inherited:
+                future.move_to(parent)
+            if parent.effective:
+                for future in inherited:
+                    future.cancel()
+
+    def _start_timer(self) -> None:
+        if self._deadline < math.inf:
+            assert self._task is not None
+            start_timer = self._task.scheduler.start_timer
+            self._timer, self._deadline = start_timer(self._deadline, "deadline")
+            self._timer.subscribe(self, self._timer_ended)
+
+    def _timer_ended(self) -> None:
+        if self._timer is not None and self._timer.succeeded:
+            self.cancel()
+
+    def _drop_timer(self) -> None:
+        if self._timer is not None:
+            timer, self._timer = self._timer, None
+            timer.unsubscribe(self)
+            timer.cancel()
+
+
+def attach(scope: CancelScope, task: DurableTask, parent: CancelScope | None) -> None:
+    """Hang a scope into the tree below ``parent``, as entered by ``task``."""
+    scope._task, scope._parent = task, parent
+    scope._entered = True
+    scope.effective = scope.cancel_called
+    if parent is not None:
+        if parent._children is None:
+            parent._children = {}
+        parent._children[scope] = None
+        scope.effective = scope.cancel_called or (parent.effective and not scope._shield)
+
+
+def recalculate(scope: CancelScope, scheduler: Scheduler) -> None:
+    """Bring ``effective`` up to date below ``scope`` and carry out what became cancelled."""
+    cancelled: list[CancelScope] = []
+    stack = [scope]
+    while stack:
+        current = stack.pop()
+        parent = current._parent
+        effective = current.cancel_called or (
+            parent is not None and parent.effective and not current._shield
+        )
+        if effective is current.effective:
+            continue
+
+        current.effective = effective
+        if effective:
+            cancelled.append(current)
+        if current._children:
+            stack.extend(current._children)
+
+    tasks = [scope._task for scope in cancelled if scope._task is not None]
+    parked = [task for scope, task in zip(cancelled, tasks, strict=True) if task.scope is scope]
+    for task in sorted(parked, key=_sequence):
+        task.interrupt()
+
+    futures = [future for scope in cancelled if scope._pending for future in scope._pending]
+    for future in sorted(futures, key=_sequence):
+        future.cancel()
+
+    scheduler.progress()
+
+
+def _sequence(item: DurableTask | DurableFuture[Any]) -> int:
+    return item.sequence
+
+
+# -- timeouts, named as in trio
+
+
+def _now(operation: str) -> float:
+    return running_task(operation).scheduler.now()
+
+
+def _seconds(seconds: float) -> float:
+    if math.isnan(seconds) or seconds < 0:
+        raise ValueError(f"a timeout is a number of seconds from 0 on, got {seconds!r}")
+
+    return seconds
+
+
+def move_on_after(seconds: float, *, shield: bool = False) -> CancelScope:
+    """A scope that is cancelled ``seconds`` after it was entered; what is in it is given up."""
+    return CancelScope(deadline=_now("move_on_after") + _seconds(seconds), shield=shield)
+
+
+def move_on_at(deadline: float, *, shield: bool = False) -> CancelScope:
+    """A scope that is cancelled at ``deadline``, in seconds since the epoch."""
+    return CancelScope(deadline=deadline, shield=shield)
+
+
+@contextmanager
+def fail_at(deadline: float, *, shield: bool = False) -> Iterator[CancelScope]:
+    """Like ``move_on_at``, and raises ``TooSlowError`` when the deadline cut something short."""
+    with CancelScope(deadline=deadline, shield=shield) as scope:
+        yield scope
+    if scope.cancelled_caught:
+        raise TooSlowError(
+            "the deadline passed before the work in `fail_after` or `fail_at` was done"
+        )
+
+
+def fail_after(seconds: float, *, shield: bool = False) -> AbstractContextManager[CancelScope]:
+    """Like ``move_on_after``, and raises ``TooSlowError`` when the time was not enough."""
+    return fail_at(_now("fail_after") + _seconds(seconds), shield=shield)

@@ -1,0 +1,318 @@
+"""Memory channels between the durable tasks of one handler, as in trio.
+
+Owns sending, receiving, cloning and closing. Scheduler state only: nothing is journaled.
+
+ 1. Values arrive in the order in which they were sent; receivers and blocked senders are
+    served in the order in which they began to wait.
+ 2. A channel ends when all its senders are closed and its buffer is empty; it breaks when
+    all its receivers are closed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+
+from ._exceptions import BrokenResourceError, ClosedResourceError, EndOfChannel, WouldBlock
+from ._task import running_task
+from ._wait import check_cancelled, wait
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from ._task import DurableTask
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+@attrs.frozen
+class ChannelStatistics:
+    """What ``statistics`` tells of a channel."""
+
+    current_buffer_used: int
+    max_buffer_size: float
+    open_send_channels: int
+    open_receive_channels: int
+    tasks_waiting_send: int
+    tasks_waiting_receive: int
+
+
+@attrs.frozen
+class _Woken:
+    """What a waiting task is given: a value, or the end of the channel."""
+
+    value: Any = None
+    ended: bool = False
+
+
+@attrs.define(eq=False)
+class _State:
+    max_buffer_size: float
+    buffer: deque[Any] = attrs.field(factory=deque[Any])
+    senders: dict[DurableTask, Any] = attrs.field(factory=dict["DurableTask", Any])
+    receivers: dict[DurableTask, Any] = attrs.field(factory=dict["DurableTask", Any])
+    open_senders: int = 0
+    open_receivers: int = 0
+
+    def statistics(self) -> ChannelStatistics:
+        return ChannelStatistics(
+            current_buffer_used=len(self.buffer),
+            max_buffer_size=self.max_buffer_size,
+            open_send_channels=self.open_senders,
+            open_receive_channels=self.open_receivers,
+            tasks_waiting_send=len(self.senders),
+            tasks_waiting_receive=len(self.receivers),
+        )
+
+
+def open_memory_channel(
+    max_buffer_size: float,
+) -> tuple[MemorySendChannel[Any], MemoryReceiveChannel[Any]]:
+    """A channel that holds up to ``max_buffer_size`` values (0: hand over, ``math.inf``: no bound)."""
+    if max_buffer_size < 0 or (max_buffer_size != math.inf and max_buffer_size != int(max_buffer_size)):
+        raise ValueError(
+            f"max_buffer_size is a whole number from 0 on, or math.inf, got {max_buffer_size!r}"
+        )
+
+    state = _State(max_buffer_size)
+    return MemorySendChannel(state), MemoryReceiveChannel(state)
+
+
+class MemorySendChannel(Generic[T_contra]):
+    """The sending end. Close it, or use it as a context manager, so that receivers see the end."""
+
+    __slots__ = ("_closed", "_state", "_waiting")
+
+    def __init__(self, state: Any) -> None:
+        self._state: _State = state
+        self._closed = False
+        self._waiting: dict[DurableTask, None] = {}
+        state.open_senders += 1
+
+    def send_nowait(self, value: T_contra) -> None:
+        """Send without waiting. ``WouldBlock`` if the buffer is full and nobody receives."""
+        state = self._state
+        self._check_open()
+        for receiver in state.receivers:
+            del state.receivers[receiver]
+            receiver.wake(_Woken(value))
+            return
+        if len(state.buffer) >= state.max_buffer_size:
+            raise WouldBlock("the channel's buffer is full")
+
+        state.buffer.append(value)
+
+    async def send(self, value: T_contra) -> None:
+        """Send, waiting for room. ``BrokenResourceError`` if nobody can receive any more."""
+        task = running_task("channel.send")
+        await check_cancelled(task)
+        try:
+            self.send_nowait(value)
+            return
+        except WouldBlock:
+            pass
+        state = self._state
+        state.senders[task] = value
+        self._waiting[task] = None
+
+        def leave() -> bool:
+            state.senders.pop(task, None)
+            self._waiting.pop(task, None)
+            return True
+
+        woken: _Woken = await wait(task, leave)
+        self._waiting.pop(task, None)
+        if woken.ended:
+            self._check_open()
+
+    def clone(self) -> MemorySendChannel[T_contra]:
+        """Another sending end of the same channel; each has to be closed."""
+        if self._closed:
+            raise ClosedResourceError("a closed channel cannot be cloned")
+
+        return MemorySendChannel(self._state)
+
+    def close(self) -> None:
+        """Close this end. The last one to close ends the channel for its receivers."""
+        if self._closed:
+            return
+
+        self._closed = True
+        state = self._state
+        state.open_senders -= 1
+        for task in list(self._waiting):
+            state.senders.pop(task, None)
+            task.wake(_Woken(ended=True))
+        self._waiting.clear()
+        if not state.open_senders:
+            for task in list(state.receivers):
+                del state.receivers[task]
+                task.wake(_Woken(ended=True))
+
+    async def aclose(self) -> None:
+        """As ``close``."""
+        self.close()
+
+    def statistics(self) -> ChannelStatistics:
+        """What is buffered and who waits."""
+        return self._state.statistics()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedResourceError("this end of the channel was closed")
+
+        if not self._state.open_receivers:
+            raise BrokenResourceError("every receiving end of the channel is closed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        self.close()
+
+
+class MemoryReceiveChannel(Generic[T_co]):
+    """The receiving end. ``async for value in channel`` ends when all senders are closed."""
+
+    __slots__ = ("_closed", "_state", "_waiting")
+
+    def __init__(self, state: Any) -> None:
+        self._state: _State = state
+        self._closed = False
+        self._waiting: dict[DurableTask, None] = {}
+        state.open_receivers += 1
+
+    def receive_nowait(self) -> T_co:
+        """Receive without waiting. ``WouldBlock`` if there is nothing, ``EndOfChannel`` at the end."""
+        state = self._state
+        if self._closed:
+            raise ClosedResourceError("this end of the channel was closed")
+
+        for sender, value in state.senders.items():
+            del state.senders[sender]
+            sender.wake(_Woken())
+            state.buffer.append(value)
+            break
+        if state.buffer:
+            received: T_co = state.buffer.popleft()
+            return received
+
+        if not state.open_senders:
+            raise EndOfChannel("every sending end of the channel is closed")
+
+        raise WouldBlock("the channel is empty")
+
+    async def receive(self) -> T_co:
+        """Receive, waiting for a value. ``EndOfChannel`` when none can come any more."""
+        task = running_task("channel.receive")
+        await check_cancelled(task)
+        try:
+            return self.receive_nowait()
+        except WouldBlock:
+            pass
+        state = self._state
+        state.receivers[task] = None
+        self._waiting[task] = None
+
+        def leave() -> bool:
+            state.receivers.pop(task, None)
+            self._waiting.pop(task, None)
+            return True
+
+        woken: _Woken = await wait(task, leave)
+        self._waiting.pop(task, None)
+        if woken.ended:
+            return self.receive_nowait()
+
+        value: T_co = woken.value
+        return value
+
+    def clone(self) -> MemoryReceiveChannel[T_co]:
+        """Another receiving end; every value goes to one of them."""
+        if self._closed:
+            raise ClosedResourceError("a closed channel cannot be cloned")
+
+        return MemoryReceiveChannel(self._state)
+
+    def close(self) -> None:
+        """Close this end. The last one to close breaks the channel for its senders."""
+        if self._closed:
+            return
+
+        self._closed = True
+        state = self._state
+        state.open_receivers -= 1
+        for task in list(self._waiting):
+            state.receivers.pop(task, None)
+            task.wake(_Woken(ended=True))
+        self._waiting.clear()
+        if not state.open_receivers:
+            state.buffer.clear()
+            for task in list(state.senders):
+                del state.senders[task]
+                task.wake(_Woken(ended=True))
+
+    async def aclose(self) -> None:
+        """As ``close``."""
+        self.close()
+
+    def statistics(self) -> ChannelStatistics:
+        """What is buffered and who waits."""
+        return self._state.statistics()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T_co:
+        try:
+            return await self.receive()
+        except EndOfChannel:
+            raise StopAsyncIteration from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        self.close()

@@ -1,0 +1,642 @@
+"""The context: every durable operation a handler can do, by kind of handler.
+
+Owns the public face of the operations. What they journal goes through the ledger; how
+they end is the future's.
+
+ 1. Operations are hot: the command is journaled when the method is called, in program
+    order. Only awaiting gives up the baton.
+ 2. Values are encoded when the method is called, so that one that cannot be encoded
+    fails at the caller's line.
+ 3. Every operation works only in a durable task of this context's own handler.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeVar, TypeVarTuple, overload
+
+from ._bodies import RunBody
+from ._exceptions import UsageError
+from ._future import DurableFuture, FutureStatus
+from ._invocation import awakeable_id
+from ._journal._entries import (
+    Call,
+    ClearAllState,
+    ClearState,
+    CompleteAwakeable,
+    Failure,
+    GetEagerState,
+    GetEagerStateKeys,
+    GetState,
+    GetStateKeys,
+    Headers,
+    IdempotentTarget,
+    InvocationTarget,
+    OneWayCall,
+    Run,
+    SetState,
+    StateKeys,
+    Value,
+    Void,
+    WorkflowTarget,
+)
+from ._peer import CallFuture, InvocationHandle, OnCancel, SendHandle
+from ._promise import DurablePromise
+from ._request import ReplayAwareLogger, Request
+from ._retry import RetryPolicy
+from ._state import UNKNOWN, StateView
+from ._step import step_of
+from ._target import CallTarget, check_key
+from ._task import DurableTask, running_task
+from .serde import serde_for
+
+if TYPE_CHECKING:
+    from ._attempt import Attempt
+    from ._journal._entries import Input, Result
+    from .abc import Serde
+
+T = TypeVar("T")
+D = TypeVar("D")
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+PosArgs = TypeVarTuple("PosArgs")
+
+_DEFAULT_RETRY = RetryPolicy()
+
+
+class Awakeable(NamedTuple):
+    """An event that anybody completes by its id: ``id, event = ctx.awakeable(str)``."""
+
+    id: str
+    future: DurableFuture[Any]
+
+
+class Context:
+    """What every handler gets as its first argument."""
+
+    __slots__ = ("_attempt", "_log", "_random", "_request", "_state")
+
+    def __init__(self, attempt: Attempt, request: Request) -> None:
+        self._attempt = attempt
+        self._request = request
+        self._random: random.Random | None = None
+        self._log: ReplayAwareLogger | None = None
+        self._state = StateView(attempt.start.state, partial=attempt.start.partial_state)
+
+    # -- steps
+
+    @overload
+    def run(
+        self,
+        function: Callable[[*PosArgs], Awaitable[T]],
+        /,
+        *args: *PosArgs,
+        name: str | None = None,
+        retry: RetryPolicy | None = None,
+        serde: Serde[T] | None = None,
+        on_thread: bool = True,
+    ) -> DurableFuture[T]: ...
+    @overload
+    def run(
+        self,
+        function: Callable[[*PosArgs], T],
+        /,
+        *args: *PosArgs,
+        name: str | None = None,
+        retry: RetryPolicy | None = None,
+        serde: Serde[T] | None = None,
+        on_thread: bool = True,
+    ) -> DurableFuture[T]: ...
+    def run(
+        self,
+        function: Callable[..., Any],
+        /,
+        *args: Any,
+        name: str | None = None,
+        retry: RetryPolicy | None = None,
+        serde: Serde[Any] | None = None,
+        on_thread: bool = True,
+    ) -> DurableFuture[Any]:
+        """A durable step: ``function(*args)`` is executed, its result journaled, never again.
+
+        The body may do anything but durable operations. ``async def`` runs as a task; a plain
+        function runs in a worker thread, or on the event loop with ``on_thread=False`` (only if
+        it does not block). It is retried in place by ``retry`` (for ever by default, from
+        50 ms doubling to 10 s) until it returns or raises ``TerminalError``, which the await
+        raises. Cancelling it aborts the body; a thread cannot be aborted: it is abandoned and
+        its result dropped. It runs at least once: exactly once unless the process dies in it.
+        On replay a recorded result is returned and the body does not run.
+        """
+        task = running_task("ctx.run")
+        step = step_of(function)
+        attempt = self._attempt
+        ledger = attempt.ledger
+        completion_id = ledger.allocate()
+        entry_name = task.entry_name(name or step.name)
+        ledger.issue(Run(completion_id, entry_name))
+        future: DurableFuture[Any] = DurableFuture(
+            attempt.scheduler, entry_name, scope=task.scope, leaf=completion_id
+        )
+        serde = serde or step.serde
+        ledger.expect(completion_id, future, _Decode(serde))
+        if completion_id not in attempt.known:
+            body = RunBody(
+                completion_id=completion_id,
+                command_index=ledger.commands - 1,
+                name=entry_name,
+                future=future,
+                function=function,
+                args=args,
+                policy=retry or _DEFAULT_RETRY,
+                serde=serde,
+                in_thread=on_thread and not step.is_async,
+                context=task.context,
+            )
+            future.on_cancel(lambda: attempt.bodies.abort(body))
+            attempt.bodies.add(body)
+        return future
+
+    # -- time and chance
+
+    def timer(self, seconds: float | timedelta, *, name: str = "") -> DurableFuture[None]:
+        """A durable timer that ends ``seconds`` from now; survives crashes."""
+        deadline = self._attempt.clock.now() + _delay(seconds)
+        return self._attempt.start_timer(deadline, name)[0]
+
+    def now(self) -> DurableFuture[float]:
+        """The time in seconds since the epoch, journaled: ``await ctx.now()``."""
+        return self.run(self._attempt.clock.now, name="now", serde=serde_for(float), on_thread=False)
+
+    @property
+    def random(self) -> random.Random:
+        """A generator seeded with the invocation id: the same numbers on replay. Not for secrets."""
+        if self._random is None:
+            self._random = random.Random(self._attempt.start.random_seed)  # noqa: S311
+        return self._random
+
+    def uuid4(self) -> uuid.UUID:
+        """A random UUID, the same on replay."""
+        running_task("ctx.uuid4")
+        return uuid.UUID(int=self.random.getrandbits(128), version=4)
+
+    # -- other handlers
+
+    @overload
+    def call(
+        self,
+        target: CallTarget[[], O],
+        /,
+        *,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        on_cancel: OnCancel = "request",
+        scope: str | None = None,
+        limit_key: str | None = None,
+        name: str = "",
+    ) -> CallFuture[O]: ...
+    @overload
+    def call(
+        self,
+        target: CallTarget[[I], O],
+        argument: I,
+        /,
+        *,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        on_cancel: OnCancel = "request",
+        scope: str | None = None,
+        limit_key: str | None = None,
+        name: str = "",
+    ) -> CallFuture[O]: ...
+    def call(
+        self,
+        target: CallTarget[..., Any],
+        /,
+        *argument: Any,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        on_cancel: OnCancel = "request",
+        scope: str | None = None,
+        limit_key: str | None = None,
+        name: str = "",
+    ) -> CallFuture[Any]:
+        """Call another handler; the future gives its result or raises its ``TerminalError``.
+
+        The callee runs exactly once, whatever crashes. When the call is cancelled (its scope,
+        its task, or ``cancel()``) the callee is sent CANCEL: ``on_cancel="request"`` does not
+        wait for it to end, ``"wait"`` does, ``"abandon"`` sends nothing.
+        """
+        task = running_task("ctx.call")
+        check_key(target, key)
+        attempt, ledger = self._attempt, self._attempt.ledger
+        parameter = target.encode_input(*argument)
+        invocation_completion, completion_id = ledger.allocate(), ledger.allocate()
+        entry_name = task.entry_name(name)
+        ledger.issue(
+            Call(
+                target.service_name,
+                target.handler_name,
+                parameter,
+                invocation_completion,
+                completion_id,
+                key or "",
+                _headers(headers),
+                _identity(idempotency_key, "idempotency_key"),
+                _identity(scope, "scope"),
+                _identity(limit_key, "limit_key"),
+                entry_name,
+            )
+        )
+        label = f"{target.service_name}/{target.handler_name}"
+        future: CallFuture[Any] = CallFuture(
+            attempt.scheduler,
+            label,
+            scope=task.scope,
+            leaf=completion_id,
+            waits_when_cancelled=on_cancel == "wait",
+        )
+        invocation = future._invocation = attempt.future(  # noqa: SLF001  # its maker
+            label, invocation_completion, _invocation_id, scoped=False
+        )
+        if on_cancel != "abandon":
+            future.on_cancel(
+                lambda: ledger.cancel_callee(invocation, invocation_completion, entry_name)
+            )
+        ledger.expect(completion_id, future, lambda result: target.decode_output(_content(result)))
+        return future
+
+    @overload
+    def send(
+        self,
+        target: CallTarget[[], Any],
+        /,
+        *,
+        key: str | None = None,
+        delay: float | timedelta = 0,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        scope: str | None = None,
+        limit_key: str | None = None,
+        name: str = "",
+    ) -> SendHandle: ...
+    @overload
+    def send(
+        self,
+        target: CallTarget[[I], Any],
+        argument: I,
+        /,
+        *,
+        key: str | None = None,
+        delay: float | timedelta = 0,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        scope: str | None = None,
+        limit_key: str | None = None,
+        name: str = "",
+    ) -> SendHandle: ...
+    def send(
+        self,
+        target: CallTarget[..., Any],
+        /,
+        *argument: Any,
+        key: str | None = None,
+        delay: float | timedelta = 0,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        scope: str | None = None,
+        limit_key: str | None = None,
+        name: str = "",
+    ) -> SendHandle:
+        """Start another handler without waiting for it, ``delay`` seconds from now.
+
+        It runs exactly once, outlives this handler, and is not cancelled with it.
+        """
+        task = running_task("ctx.send")
+        check_key(target, key)
+        ledger = self._attempt.ledger
+        parameter = target.encode_input(*argument)
+        wait = _delay(delay)
+        invoke_time = math.ceil((self._attempt.clock.now() + wait) * 1000) if wait else 0
+        completion_id = ledger.allocate()
+        entry_name = task.entry_name(name)
+        ledger.issue(
+            OneWayCall(
+                target.service_name,
+                target.handler_name,
+                parameter,
+                completion_id,
+                invoke_time,
+                key or "",
+                _headers(headers),
+                _identity(idempotency_key, "idempotency_key"),
+                _identity(scope, "scope"),
+                _identity(limit_key, "limit_key"),
+                entry_name,
+            )
+        )
+        invocation = self._attempt.future(
+            f"{target.service_name}/{target.handler_name}",
+            completion_id,
+            _invocation_id,
+            scoped=False,
+        )
+        return SendHandle(self._attempt, invocation, completion_id, entry_name)
+
+    def invocation(self, target: str | IdempotentTarget | WorkflowTarget, /) -> InvocationHandle:
+        """Another invocation, by id, idempotency key or workflow: attach, output, cancel, signal."""
+        running_task("ctx.invocation")
+        return InvocationHandle(
+            self._attempt, InvocationTarget(target) if isinstance(target, str) else target
+        )
+
+    # -- events
+
+    def awakeable(self, type: Any = Any) -> Awakeable:  # noqa: A002  # as ctx.get has it
+        """An event from outside: hand the id out, await the future.
+
+        Whoever knows the id resolves or rejects it: another handler, or an HTTP request.
+        """
+        task = running_task("ctx.awakeable")
+        signal = self._attempt.ledger.allocate_signal()
+        text = awakeable_id(self._attempt.start.raw_id, signal)
+        return Awakeable(text, self._listen(task, signal, f"awakeable {text}", serde_for(type)))
+
+    def resolve_awakeable(self, id: str, value: object = None, *, type: Any = Any) -> None:  # noqa: A002
+        """Complete somebody's awakeable with a value. A second completion is ignored."""
+        self._complete_awakeable(id, Value(serde_for(type).serialize(value)))
+
+    def reject_awakeable(
+        self,
+        id: str,  # noqa: A002
+        message: str,
+        *,
+        code: int = 500,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Complete somebody's awakeable with a ``TerminalError``."""
+        self._complete_awakeable(id, Failure(code, message, _headers(metadata)))
+
+    def signal(self, name: str, type: type[T] | Any = Any) -> DurableFuture[T]:  # noqa: A002
+        """The next value that is signalled to this invocation under ``name``.
+
+        It may have come already. Every value is given to one future, in order.
+        """
+        task = running_task("ctx.signal")
+        return self._listen(task, name, f"signal {name}", serde_for(type))
+
+    # -- about the invocation
+
+    @property
+    def request(self) -> Request:
+        """What is known of this invocation: id, key, headers, raw body, attempt number."""
+        return self._request
+
+    @property
+    def log(self) -> ReplayAwareLogger:
+        """A standard logger that is silent while the branch that logs is replaying."""
+        if self._log is None:
+            self._log = ReplayAwareLogger(self._attempt)
+        return self._log
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether recorded commands are left to replay. For diagnostics, not for decisions."""
+        return self._attempt.is_replaying
+
+    def __getattr__(self, name: str) -> NoReturn:
+        reason = _ELSEWHERE.get(name)
+        if reason is None:
+            raise AttributeError(f"{type(self).__name__} has no operation {name!r}")
+
+        if reason is _READ_ONLY and not self._attempt.handler.kind.keyed:
+            reason = _NO_STATE
+        start = self._attempt.start
+        raise UsageError(f"ctx.{name} does not work in {start.service}/{start.handler}: {reason}")
+
+    # -- shared by the operations
+
+    def _listen(
+        self, task: DurableTask, signal: int | str, name: str, serde: Serde[Any]
+    ) -> DurableFuture[Any]:
+        future: DurableFuture[Any] = DurableFuture(
+            self._attempt.scheduler, name, scope=task.scope, leaf=(signal,)
+        )
+        self._attempt.ledger.listen(signal, future, _Decode(serde))
+        return future
+
+    def _complete_awakeable(self, id: str, result: Value | Failure) -> None:  # noqa: A002
+        task = running_task("ctx.resolve_awakeable")
+        self._attempt.ledger.issue(CompleteAwakeable(id, result, task.entry_name("")))
+
+    def _read_state(self, name: str, decode: Callable[[Any], Any]) -> DurableFuture[Any]:
+        task = running_task("ctx.get")
+        ledger = self._attempt.ledger
+        completion_id = ledger.allocate()
+        known = self._state.get(name)
+        entry_name = task.entry_name("")
+        asked: GetState | GetEagerState
+        if known is UNKNOWN:
+            asked = GetState(name, completion_id, entry_name)
+        else:
+            asked = GetEagerState(name, Void() if known is None else Value(known), entry_name)
+        return self._read(f"state {name}", completion_id, ledger.issue(asked), decode)
+
+    def _read(
+        self, name: str, completion_id: int, recorded: Any, decode: Callable[[Any], Any]
+    ) -> DurableFuture[Any]:
+        if isinstance(recorded, GetState | GetStateKeys):
+            return self._attempt.future(name, completion_id, decode)
+
+        result = recorded.result if isinstance(recorded, GetEagerState) else recorded.keys
+        future: DurableFuture[Any] = DurableFuture(self._attempt.scheduler, name)
+        future.end(FutureStatus.FINISHED, decode(result))
+        return future
+
+
+class ObjectSharedContext(Context):
+    """The context of a shared handler of a virtual object: it reads the object's state."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> str:
+        """The key of this object or workflow."""
+        return self._attempt.start.key
+
+    @overload
+    def get(self, name: str, type: type[T], /) -> DurableFuture[T | None]: ...  # noqa: A002
+    @overload
+    def get(self, name: str, type: type[T], /, default: D) -> DurableFuture[T | D]: ...  # noqa: A002
+    @overload
+    def get(self, name: str, type: Any = ..., /, default: Any = ...) -> DurableFuture[Any]: ...  # noqa: A002
+    def get(self, name: str, type: Any = Any, /, default: Any = None) -> DurableFuture[Any]:  # noqa: A002
+        """The state entry, decoded as ``type``; ``default`` if there is none."""
+        serde = serde_for(type)
+        return self._read_state(
+            name,
+            lambda result: default if isinstance(result, Void) else serde.deserialize(result.content),
+        )
+
+    def keys(self) -> DurableFuture[list[str]]:
+        """The names of all state entries, sorted."""
+        task = running_task("ctx.keys")
+        ledger = self._attempt.ledger
+        completion_id = ledger.allocate()
+        known = self._state.keys()
+        entry_name = task.entry_name("")
+        asked: GetStateKeys | GetEagerStateKeys
+        if known is None:
+            asked = GetStateKeys(completion_id, entry_name)
+        else:
+            asked = GetEagerStateKeys(known, entry_name)
+        return self._read("state keys", completion_id, ledger.issue(asked), _state_keys)
+
+
+class ObjectContext(ObjectSharedContext):
+    """The context of an exclusive handler of a virtual object: it also writes the state."""
+
+    __slots__ = ()
+
+    def set(self, name: str, value: object, *, type: Any = Any) -> None:  # noqa: A002
+        """Write a state entry. It stays written, whatever becomes of the handler."""
+        task = running_task("ctx.set")
+        content = serde_for(type).serialize(value)
+        self._attempt.ledger.issue(SetState(name, content, task.entry_name("")))
+        self._state.set(name, content)
+
+    def clear(self, name: str) -> None:
+        """Remove a state entry; none there is no error."""
+        task = running_task("ctx.clear")
+        self._attempt.ledger.issue(ClearState(name, task.entry_name("")))
+        self._state.clear(name)
+
+    def clear_all(self) -> None:
+        """Remove all state entries of the object."""
+        task = running_task("ctx.clear_all")
+        self._attempt.ledger.issue(ClearAllState(task.entry_name("")))
+        self._state.clear_all()
+
+
+class WorkflowSharedContext(ObjectSharedContext):
+    """The context of a shared handler of a workflow: it reads state and shares promises."""
+
+    __slots__ = ()
+
+    @overload
+    def promise(self, name: str, type: type[T], /) -> DurablePromise[T]: ...  # noqa: A002
+    @overload
+    def promise(self, name: str, type: Any = ..., /) -> DurablePromise[Any]: ...  # noqa: A002
+    def promise(self, name: str, type: Any = Any, /) -> DurablePromise[Any]:  # noqa: A002
+        """The promise of this workflow key with this name."""
+        return DurablePromise(self._attempt, name, serde_for(type))
+
+
+class WorkflowContext(WorkflowSharedContext, ObjectContext):
+    """The context of a workflow's main handler: state, promises, everything."""
+
+    __slots__ = ()
+
+
+_READ_ONLY = (
+    "a shared handler only reads state, since it runs beside the exclusive one. Declare it with "
+    "@obj.handler (or do it in the workflow's main handler) to write."
+)
+_NO_STATE = (
+    "a Service has no key and no state. Make it a VirtualObject or a Workflow, or keep the value "
+    "in an object of its own and call that."
+)
+_NO_PROMISES = "durable promises belong to a workflow. Use ctx.awakeable() or ctx.signal() here."
+_ELSEWHERE = {
+    "set": _READ_ONLY,
+    "clear": _READ_ONLY,
+    "clear_all": _READ_ONLY,
+    "get": _NO_STATE,
+    "keys": _NO_STATE,
+    "key": _NO_STATE,
+    "promise": _NO_PROMISES,
+}
+
+
+def context_for(attempt: Attempt, recorded: Input) -> Context:
+    """The context of the kind that the attempt's handler has."""
+    start, kind = attempt.start, attempt.handler.kind
+    request = Request(
+        id=start.invocation_id,
+        service=start.service,
+        handler=start.handler,
+        key=start.key,
+        headers=dict(recorded.headers),
+        body=recorded.content,
+        idempotency_key=start.idempotency_key,
+        attempt=start.attempt,
+        attempt_headers=dict(start.attempt_headers),
+        scope=start.scope,
+        limit_key=start.limit_key,
+    )
+    context_type: type[Context] = Context
+    if kind.keyed:
+        workflow = attempt.handler.service.is_workflow
+        context_type = {
+            (True, True): WorkflowContext,
+            (True, False): WorkflowSharedContext,
+            (False, True): ObjectContext,
+            (False, False): ObjectSharedContext,
+        }[workflow, kind.writes_state]
+    return context_type(attempt, request)
+
+
+def current_context() -> Context:
+    """The context of the handler that is running. ``NotDurableTaskError`` where none is."""
+    context: Context = running_task("current_context").scheduler.handler_context
+    return context
+
+
+class _Decode:
+    """Decodes a result's content with a serde."""
+
+    __slots__ = ("_serde",)
+
+    def __init__(self, serde: Serde[Any]) -> None:
+        self._serde = serde
+
+    def __call__(self, result: Result) -> Any:
+        return self._serde.deserialize(_content(result))
+
+
+def _content(result: Result) -> bytes:
+    return result.content if isinstance(result, Value) else b""
+
+
+def _invocation_id(result: Any) -> str:
+    text: str = result.id
+    return text
+
+
+def _state_keys(result: Any) -> list[str]:
+    return list(result.keys if isinstance(result, StateKeys) else result)
+
+
+def _headers(headers: Mapping[str, str] | None) -> Headers:
+    return tuple(headers.items()) if headers else ()
+
+
+def _identity(text: str | None, what: Literal["idempotency_key", "scope", "limit_key"]) -> str | None:
+    if text == "":
+        raise UsageError(f"an empty {what} identifies nothing: leave it out, or give it a value")
+
+    return text
+
+
+def _delay(delay: float | timedelta) -> float:
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if math.isnan(seconds) or seconds < 0:
+        raise UsageError(f"a delay is a number of seconds from 0 on, got {delay!r}")
+
+    return seconds

@@ -1,0 +1,341 @@
+"""Durable futures: the result of an operation, a child task or a combinator.
+
+Owns the state of a future and who is told when it ends. What ends it is the
+attempt's (a notification), the nursery's (a child) or a combinator's.
+
+ 1. A future changes only while its observers are parked: ``status`` is deterministic.
+ 2. Observers are told in the order in which they began to wait; ``ended_at`` numbers
+    the ends of all futures of an attempt, so that ties are broken by arrival.
+ 3. A pending operation belongs to the scope it was created in and ends with it, or
+    with its task (C4, C5), unless it was detached.
+ 4. A cancelled future ends at once, but for an operation that has to be waited for
+    (``on_cancel="wait"``): that one is CANCELLING until its completion comes, and
+    its waiters are not interrupted meanwhile.
+
+| status     | await                        | next                         |
+| ---------- | ---------------------------- | ---------------------------- |
+| PENDING    | parks                        | any of the others            |
+| CANCELLING | parks                        | CANCELLED                    |
+| FINISHED   | the value                    |                              |
+| FAILED     | raises                       |                              |
+| CANCELLED  | raises FutureCancelledError  |                              |
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ._exceptions import FutureCancelledError, FutureNotDoneError, UsageError
+from ._journal._entries import AwaitKind, AwaitTree
+from ._task import running_task
+from ._traps import Trap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from ._cancel import CancelScope
+    from ._scheduler import Scheduler
+    from ._task import DurableTask
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class FutureStatus(enum.Enum):
+    """The status of a future; the names are those of ``anyio.TaskHandle.Status``."""
+
+    PENDING = enum.auto()
+    FINISHED = enum.auto()
+    CANCELLING = enum.auto()
+    CANCELLED = enum.auto()
+    FAILED = enum.auto()
+
+
+_OPEN = frozenset({FutureStatus.PENDING, FutureStatus.CANCELLING})
+
+
+class DurableFuture(Generic[T_co]):
+    """A result that is on its way. Made by operations, nurseries and combinators, never by you.
+
+    Await it any number of times, from any durable task of the handler; every combinator
+    takes it. On replay it ends at the same place of the journal, with the same result.
+    """
+
+    __slots__ = (
+        "_cancel_operation",
+        "_inputs",
+        "_kind",
+        "_scope",
+        "_status",
+        "_value",
+        "_waiters",
+        "ended_at",
+        "leaf",
+        "name",
+        "scheduler",
+        "sequence",
+        "waits_when_cancelled",
+    )
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        name: str,
+        *,
+        scope: CancelScope | None = None,
+        waits_when_cancelled: bool = False,
+        leaf: int | tuple[int | str] | None = None,
+    ) -> None:
+        self.scheduler = scheduler
+        self.name = name
+        self.sequence = scheduler.next_sequence()
+        self.ended_at = -1
+        self.leaf = leaf
+        self.waits_when_cancelled = waits_when_cancelled
+        self._cancel_operation: Callable[[], None] | None = None
+        self._scope = scope
+        self._status = FutureStatus.PENDING
+        self._value: Any = None
+        self._waiters: dict[object, Callable[[], object]] | None = None
+        self._inputs: tuple[DurableFuture[Any], ...] = ()
+        self._kind: AwaitKind | None = None
+        if scope is not None:
+            scope.adopt(self)
+
+    # -- the user's side
+
+    def __await__(self) -> Generator[Any, Any, T_co]:
+        task = running_task(f"await {self.name or 'future'}")
+        if task.scheduler.is_cancelled(task):
+            yield from task.scheduler.refuse(task)
+        if self._status in _OPEN:
+            if self.scheduler is not task.scheduler:
+                raise UsageError(
+                    f"the future {self.name!r} belongs to another invocation. Pass its result, "
+                    "not the future, or use an awakeable to wait across invocations."
+                )
+
+            yield from self.park(task)
+        return self._outcome()
+
+    async def wait(self) -> None:
+        """Return when the future has ended, however it did. Never raises its error."""
+        await _Wait(self)
+
+    @property
+    def status(self) -> FutureStatus:
+        """Where it stands; the same on replay."""
+        return self._status
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._status not in _OPEN
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has ended with a value."""
+        return self._status is FutureStatus.FINISHED
+
+    @property
+    def return_value(self) -> T_co:
+        """The value. Raises the failure, ``FutureCancelledError`` or ``FutureNotDoneError``."""
+        if self._status in _OPEN:
+            raise FutureNotDoneError(f"{self.name!r} is still pending; await it first")
+
+        return self._outcome()
+
+    @property
+    def exception(self) -> BaseException | None:
+        """The failure, or None after a success. Raises as ``return_value`` where there is neither."""
+        if self._status is FutureStatus.FAILED:
+            return self._error()
+
+        _ = self.return_value
+        return None
+
+    def cancel(self) -> None:
+        """End the operation: abort the run's body, signal the callee, stop awaiting the rest.
+
+        Awaiting it raises ``FutureCancelledError`` from then on. No effect once it has
+        ended. It is what happens to every pending future of a cancelled scope.
+        """
+        if self._status is not FutureStatus.PENDING:
+            return
+
+        operation, self._cancel_operation = self._cancel_operation, None
+        if self.waits_when_cancelled:
+            self._status = FutureStatus.CANCELLING
+        else:
+            self.end(FutureStatus.CANCELLED, None)
+        if operation is not None:
+            operation()
+
+    def detach(self) -> None:
+        """Let the operation outlive its scope and task. What it is attached to ends at the latest
+        with the invocation; a call's callee goes on even then.
+        """
+        running_task("DurableFuture.detach")
+        self.move_to(None)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} {self._status.name}>"
+
+    # -- the scheduler's side
+
+    def end(self, status: FutureStatus, value: Any) -> None:
+        """End it, once; later ends are ignored, at the same place live and on replay."""
+        if self._status not in _OPEN:
+            return
+
+        if self._status is FutureStatus.CANCELLING:
+            status, value = FutureStatus.CANCELLED, None
+        self._status, self._value = status, value
+        self.ended_at = self.scheduler.next_end()
+        self._cancel_operation = None
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            scope.disown(self)
+        waiters, self._waiters = self._waiters, None
+        if waiters:
+            for tell in waiters.values():
+                tell()
+
+    def on_cancel(self, operation: Callable[[], None]) -> None:
+        """What its cancellation does beside ending it."""
+        self._cancel_operation = operation
+
+    def subscribe(self, key: object, tell: Callable[[], object]) -> None:
+        """Call ``tell`` when the future ends, at once if it has."""
+        if self._status not in _OPEN:
+            tell()
+        elif self._waiters is None:
+            self._waiters = {key: tell}
+        else:
+            self._waiters[key] = tell
+
+    def unsubscribe(self, key: object) -> None:
+        """Take a subscription back."""
+        if self._waiters is not None:
+            self._waiters.pop(key, None)
+
+    def move_to(self, scope: CancelScope | None) -> None:
+        """Make it end with another scope, or with none."""
+        if self._status not in _OPEN:
+            return
+
+        if self._scope is not None:
+            self._scope.disown(self)
+        self._scope = scope
+        if scope is not None:
+            scope.adopt(self)
+
+    def derive_from(self, kind: AwaitKind, inputs: tuple[DurableFuture[Any], ...]) -> None:
+        """Say what a combinator's future waits for."""
+        self._kind, self._inputs = kind, inputs
+
+    def holds(self) -> bool:
+        """Whether its waiters have to stay, since something below is being waited for."""
+        if self._inputs:
+            return any(future.holds() for future in self._inputs)
+
+        return self.waits_when_cancelled and self._status in _OPEN
+
+    def await_tree(self) -> AwaitTree | None:
+        """The notifications it still waits for; None: none at all."""
+        if self._status not in _OPEN:
+            return None
+
+        if self._kind is None:
+            if self.leaf is None:
+                return None
+
+            if isinstance(self.leaf, int):
+                return AwaitTree(AwaitKind.FIRST_COMPLETED, completions=(self.leaf,))
+
+            return AwaitTree(AwaitKind.FIRST_COMPLETED, signals=self.leaf)
+
+        return combine(self._kind, [future.await_tree() for future in self._inputs])
+
+    def park(self, task: DurableTask) -> Generator[Trap, Any, None]:
+        """Wait for the end; interruptible unless ``holds``."""
+        self.subscribe(task, task.wake)
+        task.waiting_on = self
+        task.abort = _Abort(self, task)
+        try:
+            yield Trap.PARK
+        finally:
+            task.waiting_on = None
+        if (self.waits_when_cancelled or self._inputs) and task.scheduler.is_cancelled(task):
+            yield from task.scheduler.refuse(task)
+        task.cancellations = 0
+
+    def _outcome(self) -> T_co:
+        status = self._status
+        if status is FutureStatus.FINISHED:
+            value: T_co = self._value
+            return value
+
+        if status is FutureStatus.FAILED:
+            raise self._error()
+
+        raise FutureCancelledError(
+            f"{self.name!r} was cancelled: by its own cancel(), or because the scope or task it "
+            "was started in ended. Await it inside that scope, or detach() it."
+        )
+
+    def _error(self) -> BaseException:
+        value = self._value
+        return value if isinstance(value, BaseException) else value()
+
+
+class _Abort:
+    """Takes a task out of a future's waiters, unless the future has to be waited for."""
+
+    __slots__ = ("future", "task")
+
+    def __init__(self, future: DurableFuture[Any], task: object) -> None:
+        self.future, self.task = future, task
+
+    def __call__(self) -> bool:
+        if self.future.holds():
+            return False
+
+        self.future.unsubscribe(self.task)
+        return True
+
+
+class _Wait:
+    """Awaits the end of a future without its outcome."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, future: DurableFuture[Any]) -> None:
+        self.future = future
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        task = running_task("DurableFuture.wait")
+        if task.scheduler.is_cancelled(task):
+            yield from task.scheduler.refuse(task)
+        if not self.future.done:
+            yield from self.future.park(task)
+
+
+def combine(kind: AwaitKind, trees: list[AwaitTree | None]) -> AwaitTree | None:
+    """One node above several; single leaves are folded into it, empty trees left out."""
+    completions: list[int] = []
+    signals: list[int | str] = []
+    nested: list[AwaitTree] = []
+    for tree in trees:
+        if tree is None:
+            continue
+
+        if not tree.nested and len(tree.completions) + len(tree.signals) == 1:
+            completions.extend(tree.completions)
+            signals.extend(tree.signals)
+        else:
+            nested.append(tree)
+    if not (completions or signals or nested):
+        return None
+
+    return AwaitTree(kind, tuple(completions), tuple(signals), tuple(nested))

@@ -1,0 +1,120 @@
+"""The seam to the two hosts, trio and asyncio: the few things anyio does not offer.
+
+Owns everything that touches a host's internals: its cancelled exception as a value, its
+harmless traps, and whether native cancel scopes are open. Each host is one object with
+the same attributes; ``current_host`` finds the one that runs.
+
+ 1. A trap is harmless if the host resumes the task on its own, soon, whatever happens:
+    a plain checkpoint. Any other trap waits for something that no journal records.
+ 2. ``scopes`` changes its value when a native cancel scope or nursery is entered and
+    takes the old one again when it is left. Durable tasks share one host task, so none
+    may give up the baton inside of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import sniffio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Host(Protocol):
+    """What the attempt needs of a host."""
+
+    name: str
+    cancelled_type: type[BaseException]
+    harmless_answer: object
+    """What a harmless trap is resumed with."""
+
+    def cancelled(self) -> BaseException:
+        """A new instance of the host's cancelled exception, to throw into a coroutine."""
+        ...
+
+    def is_harmless(self, trap: object) -> bool:
+        """Whether a trap is a plain checkpoint."""
+        ...
+
+    def scopes(self) -> object:
+        """The native cancel scopes and nurseries open in the current host task."""
+        ...
+
+    def call_soon(self) -> Callable[[Callable[[], object]], None]:
+        """A function, callable from any thread, that runs a callback on this event loop."""
+        ...
+
+
+class TrioHost:
+    """trio, through its ``lowlevel`` module."""
+
+    name: Final = "trio"
+
+    def __init__(self) -> None:
+        import outcome
+        import trio
+
+        self._lowlevel: Any = trio.lowlevel
+        self._cancelled: Any = trio.Cancelled
+        self.cancelled_type: type[BaseException] = trio.Cancelled
+        self.harmless_answer: object = outcome.Value(None)
+
+    def cancelled(self) -> BaseException:
+        # The only way to a Cancelled that is not tied to a native scope; trio keeps it for
+        # tests of its own and its keyword arguments have been stable since 0.31.
+        error: BaseException = self._cancelled._create(source="explicit", reason="durable scope")  # noqa: SLF001
+        return error
+
+    def is_harmless(self, trap: object) -> bool:
+        return getattr(trap, "__name__", None) == "CancelShieldedCheckpoint"
+
+    def scopes(self) -> object:
+        task = self._lowlevel.current_task()
+        return task._cancel_status, len(task.child_nurseries)  # noqa: SLF001
+
+    def call_soon(self) -> Callable[[Callable[[], object]], None]:
+        token = self._lowlevel.current_trio_token()
+        call: Callable[[Callable[[], object]], None] = token.run_sync_soon
+        return call
+
+
+class AsyncioHost:
+    """asyncio, with anyio's cancel scopes on it."""
+
+    name: Final = "asyncio"
+    cancelled_type: type[BaseException] = asyncio.CancelledError
+    harmless_answer: object = None
+
+    def __init__(self) -> None:
+        from anyio._backends import _asyncio
+
+        self._states: Any = _asyncio._task_states  # noqa: SLF001
+
+    def cancelled(self) -> BaseException:
+        return asyncio.CancelledError("durable scope")
+
+    def is_harmless(self, trap: object) -> bool:
+        return trap is None
+
+    def scopes(self) -> object:
+        state = self._states.get(asyncio.current_task())
+        return None if state is None else state.cancel_scope
+
+    def call_soon(self) -> Callable[[Callable[[], object]], None]:
+        loop = asyncio.get_running_loop()
+        return loop.call_soon_threadsafe
+
+
+_hosts: dict[str, Host] = {}
+_KINDS: Final[dict[str, Callable[[], Host]]] = {"trio": TrioHost, "asyncio": AsyncioHost}
+
+
+def current_host() -> Host:
+    """The host that runs the calling task."""
+    name = sniffio.current_async_library()
+    host = _hosts.get(name)
+    if host is None:
+        host = _hosts[name] = _KINDS[name]()
+    return host

@@ -1,0 +1,104 @@
+"""What the end of a handler means: an output, a failure for good, or another attempt.
+
+Owns the table from how a handler ended to what is journaled. Errors become data here:
+code, message, metadata; never a traceback, which differs between attempts.
+
+| the handler                               | outcome                                        |
+| ----------------------------------------- | ---------------------------------------------- |
+| returns                                   | output                                         |
+| raises ``TerminalError``                  | failure with its code and metadata             |
+| was sent CANCEL, and returns or unwinds   | failure 409 "cancelled"                        |
+| raises ``TooSlowError``                   | failure 408: it would replay for ever          |
+| raises an ``ExceptionGroup``              | any retryable leaf: retry; else the first      |
+|                                           | leaf's code, all leaves named                  |
+| raises ``RetryableError``                 | retry, after its own delay                     |
+| raises anything else                      | retry, as the policy says                      |
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ._bodies import failure_of
+from ._exceptions import (
+    CancelledError,
+    InvocationTimeoutError,
+    RetryableError,
+    TerminalError,
+    TooSlowError,
+)
+from ._journal._entries import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ._options import ErrorMapping
+
+
+@attrs.frozen
+class Retry:
+    """The attempt failed and another one is to be made."""
+
+    error: BaseException
+    retry_after: float | None = None
+
+
+def outcome_of_error(
+    error: BaseException, *, cancelled: bool, mapping: ErrorMapping | None
+) -> Failure | Retry:
+    """What an error that left the handler means. ``cancelled``: CANCEL was delivered to it."""
+    if not isinstance(error, Exception) and not isinstance(error, BaseExceptionGroup):
+        # The host's cancelled exception: the only other one that the attempt hands over.
+        return failure_of(CancelledError())
+
+    leaves = list(_leaves(error))
+    terminal = [_terminal(leaf, mapping) for leaf in leaves]
+    for leaf, final in zip(leaves, terminal, strict=True):
+        if final is None:
+            retry_after = leaf.retry_after if isinstance(leaf, RetryableError) else None
+            return Retry(error, retry_after)
+
+    finals = [final for final in terminal if final is not None]
+    if not finals:
+        return failure_of(CancelledError())
+
+    first = finals[0]
+    if len(finals) == 1:
+        return failure_of(first)
+
+    message = "; ".join(f"{type(leaf).__name__}: {leaf}" for leaf in leaves)
+    code = 409 if cancelled else first.code
+    return Failure(code, f"{len(finals)} errors: {message}", tuple(first.metadata.items()))
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+
+    for inner in error.exceptions:
+        # A cancelled leaf says that a sibling failed or the scope ended, nothing more.
+        if isinstance(inner, Exception | BaseExceptionGroup):
+            yield from _leaves(inner)
+
+
+def _terminal(error: BaseException, mapping: ErrorMapping | None) -> TerminalError | None:
+    if isinstance(error, TerminalError):
+        return error
+
+    if mapping is not None and isinstance(error, Exception):
+        mapped = mapping(error)
+        if mapped is not None:
+            return mapped
+
+    if isinstance(error, TooSlowError):
+        return InvocationTimeoutError(str(error))
+
+    return None
+
+
+def retry_failure(error: BaseException) -> Failure:
+    """What is stored of the error that an attempt failed with."""
+    return Failure(500, f"{type(error).__name__}: {error}")

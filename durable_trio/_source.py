@@ -1,0 +1,84 @@
+"""Where in the user's code something happened.
+
+Owns the search for a line: of a suspended coroutine, or of the code that is calling
+now. Used on error paths only.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+    from types import FrameType
+
+_PACKAGE: Final = str(Path(__file__).parent)
+_LIBRARIES: Final = tuple(
+    {_PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))}
+)
+
+
+def _is_library(filename: str) -> bool:
+    return filename.startswith((*_LIBRARIES, "<frozen"))
+
+
+def _chain(coroutine: object) -> Iterator[object]:
+    """The coroutine, what it awaits, what that awaits ..., innermost last."""
+    current: object = coroutine
+    while current is not None:
+        yield current
+        current = getattr(current, "cr_await", None) or getattr(current, "gi_yieldfrom", None)
+
+
+def _frame(awaitable: object) -> FrameType | None:
+    frame: FrameType | None = getattr(awaitable, "cr_frame", None) or getattr(
+        awaitable, "gi_frame", None
+    )
+    return frame
+
+
+def where(coroutine: Coroutine[Any, Any, Any]) -> str:
+    """``file:line`` of the innermost frame of a suspended coroutine that is not a library's."""
+    frames = [frame for frame in map(_frame, _chain(coroutine)) if frame is not None]
+    own = [frame for frame in frames if not _is_library(frame.f_code.co_filename)]
+    chosen = own[-1] if own else (frames[0] if frames else None)
+    return f"{chosen.f_code.co_filename}:{chosen.f_lineno}" if chosen else "<unknown line>"
+
+
+def call_site() -> str:
+    """``file:line`` of the innermost calling frame outside of this package."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the documented way to the caller
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "<unknown line>"
+
+
+_NATIVE: Final = ("trio", "anyio", "asyncio")
+
+
+def native_context_managers(coroutine: Coroutine[Any, Any, Any]) -> list[object]:
+    """The host's context managers (timeouts, scopes, nurseries) that a coroutine is inside of.
+
+    An entered context manager's exit method lies on the frame's stack, where only the
+    garbage collector's view of the frame shows it.
+    """
+    found: list[object] = []
+    for awaitable in _chain(coroutine):
+        for referent in gc.get_referents(awaitable):
+            owner = getattr(referent, "__self__", None)
+            module = type(owner).__module__.partition(".")[0]
+            name = getattr(referent, "__name__", "")
+            if module in _NATIVE and name in {"__exit__", "__aexit__"}:
+                found.append(owner)
+            elif module == "contextlib" and name in {"__exit__", "__aexit__"}:
+                generator = getattr(owner, "gen", None)
+                inside = getattr(generator, "__module__", None) or getattr(
+                    getattr(generator, "gi_frame", None), "f_globals", {}
+                ).get("__name__", "")
+                if str(inside).partition(".")[0] in _NATIVE:
+                    found.append(owner)
+    return found
