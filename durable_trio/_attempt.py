@@ -230,8 +230,8 @@ class Attempt:
             return self._finish()
 
         context = self.scheduler.handler_context = context_for(self, recorded)
-        async with anyio.create_task_group() as group:
-            self.bodies.open(group)
+        async with self._host.open_group() as group:
+            self.bodies.open(self._host, group)
             with self._scope:
                 self._native = self._host.scopes()
                 self._root = self.scheduler.spawn(

@@ -19,7 +19,6 @@ import inspect
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio
 import anyio.to_thread
 import attrs
 
@@ -31,9 +30,8 @@ if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable
 
-    from anyio.abc import TaskGroup
-
     from ._future import DurableFuture
+    from ._host import Host, HostScope, TaskGroup
     from ._invocation import InvocationStart
     from ._options import RunContextFactory
     from ._retry import RetryPolicy
@@ -57,21 +55,23 @@ class RunBody:
     serde: Serde[Any]
     in_thread: bool
     context: contextvars.Context
-    scope: anyio.CancelScope | None = None
-    wakes_at: float | None = None
-    """While it backs off: when it tries again."""
+    inline: bool
+    """A plain function that does not block: it needs no task of its own."""
+    scope: HostScope | None = None
 
 
 class Bodies:
     """The bodies of one attempt. ``fail`` ends the attempt; ``quiesce`` wakes its driver."""
 
     __slots__ = (
+        "_backing_off",
         "_clock",
         "_contexts",
         "_executing",
         "_fail",
         "_first",
         "_group",
+        "_host",
         "_journal",
         "_pending",
         "_start",
@@ -93,14 +93,16 @@ class Bodies:
         self._contexts = contexts
         self._fail = fail
         self._wake = wake
-        self._group: TaskGroup | None = None
+        self._group: TaskGroup
+        self._host: Host
         self._pending: dict[RunBody, None] = {}
+        self._backing_off: dict[RunBody, float] = {}
         self._executing: dict[RunBody, None] = {}
         self._first = True
 
-    def open(self, group: TaskGroup) -> None:
-        """Bodies run in this task group from now on."""
-        self._group = group
+    def open(self, host: Host, group: TaskGroup) -> None:
+        """Bodies run in this task group of the host's from now on."""
+        self._host, self._group = host, group
 
     def add(self, body: RunBody) -> None:
         """Start it at the next quiescence."""
@@ -119,15 +121,11 @@ class Bodies:
 
     def long_backoff(self) -> tuple[float, RunBody] | None:
         """The earliest retry, if all that executes backs off for long; None otherwise."""
-        if not self._executing:
+        if not self._backing_off or len(self._backing_off) < len(self._executing):
             return None
 
-        now = self._clock.now()
-        waits = [(body.wakes_at - now, body) for body in self._executing if body.wakes_at]
-        if len(waits) < len(self._executing):
-            return None
-
-        delay, body = min(waits, key=lambda wait: wait[0])
+        body = min(self._backing_off, key=self._backing_off.__getitem__)
+        delay = self._backing_off[body] - self._clock.now()
         return (delay, body) if delay > LONG_BACKOFF else None
 
     def start_pending(self) -> None:
@@ -136,24 +134,44 @@ class Bodies:
             return
 
         pending, self._pending = self._pending, {}
-        assert self._group is not None
         for body in pending:
-            self._executing[body] = None
-            body.context.run(self._group.start_soon, self._execute, body)
+            error = None
+            if body.inline and not self._contexts:
+                error = self._execute_inline(body)
+                if error is None:
+                    continue
 
-    async def _execute(self, body: RunBody) -> None:
+            self._executing[body] = None
+            body.context.run(self._group.start_soon, self._execute, body, error)
+
+    def _execute_inline(self, body: RunBody) -> Exception | None:
+        """A plain function that does not block needs no host task, unless it has to be retried."""
+        marker = body.context.run(current.set, RunBodyMarker(body.name))
+        try:
+            value = body.context.run(body.function, *body.args)
+            if inspect.isawaitable(value):
+                return _NotInline(value)
+
+            self._journal.propose(body.completion_id, Value(body.serde.serialize(value)))
+        except Exception as error:  # noqa: BLE001  # handled as any body's error, in its task
+            return error
+        finally:
+            body.context.run(current.reset, marker)
+        return None
+
+    async def _execute(self, body: RunBody, error: Exception | None) -> None:
         current.set(RunBodyMarker(body.name))
-        scope = body.scope = anyio.CancelScope()
+        scope = body.scope = self._host.new_scope()
         try:
             with scope:
-                result = await self._result(body)
+                result = await self._result(body, error)
                 if result is not None and not scope.cancel_called:
                     self._journal.propose(body.completion_id, result)
         finally:
-            self._executing.pop(body, None)
+            del self._executing[body]
             self._wake()
 
-    async def _result(self, body: RunBody) -> Value | Failure | None:
+    async def _result(self, body: RunBody, error: Exception | None) -> Value | Failure | None:
         retries, elapsed = 0, 0.0
         if self._first:
             # The retries that earlier attempts spent on what is now the first new entry.
@@ -162,45 +180,66 @@ class Bodies:
         while True:
             began = self._clock.now()
             try:
-                return Value(body.serde.serialize(await self._call(body)))
-            except TerminalError as error:
-                return failure_of(error)
-            except UsageError as error:
-                self._fail(error)
+                return Value(body.serde.serialize(await self._call(body, error)))
+            except TerminalError as final:
+                return failure_of(final)
+            except UsageError as wrong:
+                self._fail(wrong)
                 return None
-            except Exception as error:  # noqa: BLE001  # any other error of a body is retried
+            except Exception as failed:  # noqa: BLE001  # any other error of a body is retried
+                error = None
                 retries += 1
                 elapsed += max(0.0, self._clock.now() - began)
                 if body.policy.exhausted(retries, elapsed):
-                    return Failure(500, f"{type(error).__name__}: {error}")
+                    return Failure(500, f"{type(failed).__name__}: {failed}")
 
                 delay = body.policy.delay(retries)
-                if isinstance(error, RetryableError) and error.retry_after is not None:
-                    delay = error.retry_after
-            body.wakes_at = self._clock.now() + delay
+                if isinstance(failed, RetryableError) and failed.retry_after is not None:
+                    delay = failed.retry_after
+            await self._back_off(body, delay)
+            elapsed += delay
+
+    async def _back_off(self, body: RunBody, delay: float) -> None:
+        wakes_at = self._backing_off[body] = self._clock.now() + delay
+        try:
             if delay > LONG_BACKOFF:
                 self._wake()
-            await self._clock.sleep_until(body.wakes_at)
-            elapsed += delay
-            body.wakes_at = None
+            await self._clock.sleep_until(wakes_at)
+        finally:
+            del self._backing_off[body]
 
-    async def _call(self, body: RunBody) -> Any:
-        if not self._contexts:
-            return await _invoke(body)
+    async def _call(self, body: RunBody, error: Exception | None) -> Any:
+        if error is not None and not isinstance(error, _NotInline):
+            raise error
 
-        async with AsyncExitStack() as stack:
-            for factory in self._contexts:
-                await stack.enter_async_context(factory(body.name))
-            return await _invoke(body)
-        raise AssertionError("a run context swallowed the body's error")
+        if error is None and not self._contexts and not body.in_thread:
+            value = body.function(*body.args)
+        elif error is not None:
+            value = error.awaitable
+        else:
+            async with AsyncExitStack() as stack:
+                for factory in self._contexts:
+                    await stack.enter_async_context(factory(body.name))
+                value = await _invoke(body)
+                return await value if inspect.isawaitable(value) else value
+            raise UsageError(f"a run context swallowed the error of the run {body.name!r}")
+
+        return await value if inspect.isawaitable(value) else value
+
+
+class _NotInline(Exception):  # noqa: N818  # never raised: it carries an awaitable to the task
+    """A function that was to run inline returned an awaitable."""
+
+    def __init__(self, awaitable: Any) -> None:
+        super().__init__()
+        self.awaitable = awaitable
 
 
 async def _invoke(body: RunBody) -> Any:
     if body.in_thread:
-        value = await anyio.to_thread.run_sync(body.function, *body.args, abandon_on_cancel=True)
-    else:
-        value = body.function(*body.args)
-    return await value if inspect.isawaitable(value) else value
+        return await anyio.to_thread.run_sync(body.function, *body.args, abandon_on_cancel=True)
+
+    return body.function(*body.args)
 
 
 def failure_of(error: TerminalError) -> Failure:

@@ -154,6 +154,7 @@ class Context:
                 policy=retry or _DEFAULT_RETRY,
                 serde=serde,
                 in_thread=on_thread and not step.is_async,
+                inline=not on_thread and not step.is_async,
                 context=task.context,
             )
             future.on_cancel(lambda: attempt.bodies.abort(body))

@@ -16,10 +16,41 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import anyio
 import sniffio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
+
+
+class HostScope(Protocol):
+    """A native cancel scope, of which only this much is used."""
+
+    @property
+    def cancel_called(self) -> bool: ...
+
+    def cancel(self) -> None: ...
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> bool | None: ...
+
+
+class TaskGroup(Protocol):
+    """A group of host tasks: trio's nursery or anyio's task group."""
+
+    @property
+    def cancel_scope(self) -> HostScope: ...
+
+    def start_soon(self, async_fn: Callable[..., Awaitable[object]], /, *args: Any) -> object: ...
 
 
 class Host(Protocol):
@@ -42,6 +73,14 @@ class Host(Protocol):
         """The native cancel scopes and nurseries open in the current host task."""
         ...
 
+    def open_group(self) -> AbstractAsyncContextManager[TaskGroup]:
+        """A group of host tasks that anyio's cancel scopes see; the cheapest there is."""
+        ...
+
+    def new_scope(self) -> HostScope:
+        """A cancel scope of the host."""
+        ...
+
     def call_soon(self) -> Callable[[Callable[[], object]], None]:
         """A function, callable from any thread, that runs a callback on this event loop."""
         ...
@@ -57,6 +96,9 @@ class TrioHost:
         import trio
 
         self._lowlevel: Any = trio.lowlevel
+        # A nursery of trio's own costs half of anyio's task group, which is one around it.
+        self.open_group: Any = trio.open_nursery
+        self.new_scope: Any = trio.CancelScope
         self._cancelled: Any = trio.Cancelled
         self.cancelled_type: type[BaseException] = trio.Cancelled
         self.harmless_answer: object = outcome.Value(None)
@@ -91,6 +133,8 @@ class AsyncioHost:
         from anyio._backends import _asyncio
 
         self._states: Any = _asyncio._task_states  # noqa: SLF001
+        self.open_group: Any = anyio.create_task_group
+        self.new_scope: Any = anyio.CancelScope
 
     def cancelled(self) -> BaseException:
         return asyncio.CancelledError("durable scope")
