@@ -1,0 +1,232 @@
+"""Dicts: JSON objects.
+
+Owns how keys become strings and come back.
+
+ 1. A key is written as the text of its JSON value, without quotes: 1 as ``"1"``, a date as
+    ``"2020-02-29"``. So the type of the keys must write one kind of JSON value, not null and
+    not a container.
+ 2. The order of the items is kept.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import json
+import re
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import attrs
+
+from ._annotations import describe, origin_class, peel
+from ._codecs import Codec, Kind, Outline, is_object
+from ._paths import Mismatch, python_found
+from ._places import convert_items
+from ._plain import encode_plain
+from ._sequences import verbatim_check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ._codecs import Compiler, JsonSchema
+    from ._schema import Schemas
+
+_TAKEN: Final = frozenset({dict, collections.abc.Mapping, collections.abc.MutableMapping})
+
+
+def claims(annotation: Any) -> bool:
+    return origin_class(annotation) in _TAKEN
+
+
+def outline(annotation: Any, _compiler: Compiler) -> Outline:
+    kinds = frozenset({dict})
+    return Outline(name=describe(annotation), classes=(dict,), writes=kinds, open=kinds)
+
+
+def codec(annotation: Any, compiler: Compiler) -> Codec:
+    key_type, value_type = _types(annotation)
+    keys = _key_codec(key_type, annotation, compiler)
+    values = compiler.codec(value_type)
+    dict_outline = outline(annotation, compiler)
+    if keys is _TEXT_KEYS and values.annotation is Any:
+        return _plain_codec(annotation, dict_outline)
+
+    encode_values = _values_encoder(values, compiler)
+    decode_values = _values_decoder(values, compiler)
+    convert_keys = _explained_keys if compiler.explaining else _quick_keys
+
+    def encode(value: Any) -> dict[str, Any]:
+        if not is_object(value):
+            raise Mismatch(dict_outline.name, value, remedy="make it a dict")
+
+        written = convert_keys(keys.encode, value)
+        encoded = dict(zip(written, encode_values(value), strict=True))
+        if len(encoded) != len(value):
+            raise Mismatch("keys that differ when they are written", value)
+
+        return encoded
+
+    def decode(data: Any, _: object = None) -> dict[Any, Any]:
+        if data.__class__ is not dict:
+            raise Mismatch(dict_outline.name, data)
+
+        read: Iterable[Any] = data if keys is _TEXT_KEYS else convert_keys(keys.decode, data)
+        return dict(zip(read, decode_values(data), strict=True))
+
+    return Codec(annotation, dict_outline, encode, decode)
+
+
+def schema(annotation: Any, schemas: Schemas) -> JsonSchema:
+    key_type, value_type = _types(annotation)
+    keys = schemas.of(key_type)
+    named = {} if keys.get("type", "string") != "string" or keys == {"type": "string"} else keys
+    return {
+        "type": "object",
+        **({"propertyNames": named} if named else {}),
+        "additionalProperties": schemas.of(value_type),
+    }
+
+
+def _types(annotation: Any) -> tuple[Any, Any]:
+    key_type, value_type = get_args(annotation) or (Any, Any)
+    return peel(key_type), value_type
+
+
+def _plain_codec(annotation: Any, dict_outline: Outline) -> Codec:
+    def encode(value: Any) -> Any:
+        if isinstance(value, dict):
+            return encode_plain(value)
+
+        raise Mismatch(dict_outline.name, value, remedy="make it a dict")
+
+    def decode(data: Any, _: object = None) -> Any:
+        if data.__class__ is dict:
+            return data
+
+        raise Mismatch(dict_outline.name, data)
+
+    return Codec(annotation, dict_outline, encode, decode)
+
+
+def _values_encoder(values: Codec, compiler: Compiler) -> Callable[[dict[Any, Any]], list[Any]]:
+    one = values.encode
+
+    def encode_explaining(pairs: dict[Any, Any]) -> list[Any]:
+        steps = [(_step(key), value) for key, value in pairs.items()]
+        return convert_items(one, steps, values.annotation)
+
+    def encode_each(pairs: dict[Any, Any]) -> list[Any]:
+        return [one(value) for value in pairs.values()]
+
+    each = encode_explaining if compiler.explaining else encode_each
+    if values.verbatim is None:
+        return each
+
+    are_verbatim = verbatim_check(values.verbatim)
+
+    def encode(pairs: dict[Any, Any]) -> list[Any]:
+        return list(pairs.values()) if are_verbatim(pairs.values()) else each(pairs)
+
+    return encode
+
+
+def _values_decoder(values: Codec, compiler: Compiler) -> Callable[[dict[str, Any]], list[Any]]:
+    one = values.decode
+
+    def decode_explaining(data: dict[str, Any]) -> list[Any]:
+        return convert_items(one, data.items(), values.annotation)
+
+    def decode_each(data: dict[str, Any]) -> list[Any]:
+        return list(map(one, data.values(), repeat(None)))
+
+    each = decode_explaining if compiler.explaining else decode_each
+    if values.verbatim is None:
+        return each
+
+    are_of_kind = frozenset({values.verbatim}).issuperset
+
+    def decode(data: dict[str, Any]) -> list[Any]:
+        return list(data.values()) if are_of_kind(map(type, data.values())) else each(data)
+
+    return decode
+
+
+def _quick_keys(convert: Callable[[Any], Any], keys: Iterable[Any]) -> list[Any]:
+    return list(map(convert, keys))
+
+
+def _explained_keys(convert: Callable[[Any], Any], keys: Iterable[Any]) -> list[Any]:
+    return convert_items(convert, [(_step(key), key) for key in keys], "a key")
+
+
+def _step(key: object) -> str:
+    return key if isinstance(key, str) else python_found(key)
+
+
+@attrs.frozen(eq=False)
+class _KeyCodec:
+    """How the keys of a dict are written and read."""
+
+    encode: Callable[[Any], str]
+    decode: Callable[[str], Any]
+
+
+def _key_codec(key_type: Any, annotation: Any, compiler: Compiler) -> _KeyCodec:
+    if key_type in {Any, str}:
+        return _TEXT_KEYS
+
+    keys = compiler.codec(key_type)
+    writes = compiler.outline(key_type).writes
+    if writes == frozenset({str}):
+        return _KeyCodec(keys.encode, keys.decode)
+
+    kind = next(iter(writes))
+    if len(writes) != 1 or kind not in _KEY_TEXTS:
+        raise compiler.refuse(
+            f"the keys of {describe(annotation)} cannot be written: JSON has only strings as keys, "
+            "so their type must be written as a string, as an integer, as a float or as a bool, "
+            "and not sometimes as one and sometimes as another"
+        )
+
+    pattern, to_text, from_text = _KEY_TEXTS[kind]
+
+    def encode(key: Any) -> str:
+        try:
+            return to_text(keys.encode(key))
+        except ValueError as exc:
+            if isinstance(exc, Mismatch):
+                raise
+            raise Mismatch(f"a shorter number as key of {describe(annotation)}", key) from exc
+
+    def decode(text: str) -> Any:
+        try:
+            plain = from_text(text) if pattern.fullmatch(text) else text
+        except ValueError:
+            plain = text
+        if plain is text:
+            raise Mismatch(f"{describe(key_type)} as a key", text)
+
+        return keys.decode(plain)
+
+    return _KeyCodec(encode, decode)
+
+
+def _encode_text_key(key: Any) -> str:
+    if isinstance(key, str):
+        return str.__str__(key)
+
+    raise Mismatch("a str as key", key, remedy="annotate the type of the keys")
+
+
+def _decode_text_key(text: str) -> str:
+    return text
+
+
+_TEXT_KEYS: Final = _KeyCodec(_encode_text_key, _decode_text_key)
+_KEY_TEXTS: Final[
+    dict[Kind, tuple[re.Pattern[str], Callable[[Any], str], Callable[[str], Any]]]
+] = {
+    int: (re.compile(r"-?(0|[1-9][0-9]*)"), str, int),
+    float: (re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?"), repr, float),
+    bool: (re.compile("true|false"), json.dumps, json.loads),
+}
