@@ -30,7 +30,7 @@ import attrs
 from ._exceptions import DefinitionError, InvalidInputError, SerializationError, UsageError
 from ._options import Place, ServiceOptions, resolve
 from ._signature import NO_DEFAULT, HandlerSignature
-from ._target import NO_INPUT, or_null
+from ._target import NO_INPUT
 from .serde import serde_for
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Handler(Generic[C_contra, P, O_co]):
 
     def decode_output(self, body: bytes, /) -> O_co:
         """The value it returned to a caller. ``SerializationError`` if it does not fit."""
-        return cast("O_co", self.output_serde.deserialize(or_null(body, self.output_serde)))
+        return cast("O_co", self.output_serde.deserialize(body))
 
     # -- as a callee
 
@@ -162,7 +162,7 @@ class Handler(Generic[C_contra, P, O_co]):
             return (self.input_default,)
 
         try:
-            return (self.input_serde.deserialize(or_null(body, self.input_serde)),)
+            return (self.input_serde.deserialize(body),)
         except SerializationError as exc:
             if body:
                 raise InvalidInputError(f"the input of {self._label} does not fit: {exc}") from exc

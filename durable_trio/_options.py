@@ -17,7 +17,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Literal, NoReturn, TypeAlias, TypedDict, TypeGuard, cast
+from typing import Any, Final, Literal, NoReturn, TypeAlias, TypedDict, cast
 
 import attrs
 from attrs.validators import optional
@@ -160,13 +160,8 @@ def _are_labels(value: object) -> bool:
     return all(isinstance(text, str) for item in items for text in item)
 
 
-def is_serde(value: object) -> TypeGuard[Serde[Any]]:
-    """Whether it is a serde; a class of serdes is none."""
-    return isinstance(value, Serde) and not isinstance(value, type)
-
-
 def _check_serde(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not is_serde(value):
+    if isinstance(value, type) or not isinstance(value, Serde):
         _invalid(instance, attribute, "a Serde (an instance, not a class)", value)
 
 

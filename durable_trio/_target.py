@@ -26,7 +26,6 @@ import attrs
 
 from ._exceptions import UsageError
 from ._names import check_handler_name, check_service_name
-from ._options import is_serde
 from .serde import serde_for
 
 if TYPE_CHECKING:
@@ -74,11 +73,6 @@ class CallTarget(Protocol[P, O_co]):
     def decode_output(self, body: bytes, /) -> O_co:
         """The value that a call returned. ``SerializationError`` if it does not fit."""
         ...
-
-
-def or_null(body: bytes, serde: Serde[Any]) -> bytes:
-    """The body to decode: an empty one is JSON's null, where JSON is expected."""
-    return body or (b"null" if serde.content_type == "application/json" else body)
 
 
 def check_key(target: CallTarget[..., Any], key: str | None) -> None:
@@ -141,14 +135,10 @@ class RemoteHandler(Generic[P, O_co]):
 
     def decode_output(self, body: bytes, /) -> O_co:
         """The value that a call returned. ``SerializationError`` if it does not fit."""
-        return cast("O_co", self.output_serde.deserialize(or_null(body, self.output_serde)))
+        return cast("O_co", self.output_serde.deserialize(body))
 
     def __repr__(self) -> str:
         return f"<RemoteHandler {self.service_name}/{self.handler_name}>"
-
-
-def _serde(form: Any) -> Serde[Any]:
-    return form if is_serde(form) else serde_for(Any if form is _UNKNOWN else form)
 
 
 @overload
@@ -190,7 +180,7 @@ def remote(
     return RemoteHandler(
         check_service_name(service),
         check_handler_name(handler),
-        _serde(input),
-        _serde(output),
+        serde_for(Any if input is _UNKNOWN else input),
+        serde_for(Any if output is _UNKNOWN else output),
         has_input=None if input is _UNKNOWN else input is not None,
     )

@@ -55,10 +55,12 @@ DECORATORS: dict[str, tuple[Callable[[], Any], HandlerKind, bool]] = {
 def test_a_decorator_decides_the_kind(decorator: str) -> None:
     """Bare, empty or with options, it makes a handler of its own kind."""
     make, kind, keyed = DECORATORS[decorator]
+    writes_state = decorator in {"VirtualObject.handler", "Workflow.main"}
 
     for decorate in (make(), make()(), make()(abort_timeout=1)):
         handler = decorate(build)
         assert (kind, keyed, "build") == (handler.kind, handler.keyed, handler.name)
+        assert handler.kind.writes_state == writes_state
 
 
 def test_definitions_as_users_write_them() -> None:
@@ -198,6 +200,7 @@ def test_a_definition_can_be_copied_and_compared_by_identity() -> None:
 
     assert service != Service("S")
     assert copy.copy(service).name == "S"
+    assert not hasattr(Service.__new__(Service), "build")
 
 
 @pytest.mark.parametrize(
@@ -370,6 +373,27 @@ def test_a_decorated_function_keeps_its_signature() -> None:
     handler: Any = Service("S").handler(traced(build))
 
     assert (handler.name, handler.input_type, handler.output_type) == ("build", int, str)
+
+
+def test_annotations_of_a_wrapped_function_are_those_of_its_own_module() -> None:
+    """A decorator from elsewhere does not know the names that they use."""
+    elsewhere: dict[str, Any] = {"functools": functools}
+    exec(  # another module's globals
+        "def traced(function):\n"
+        "    @functools.wraps(function)\n"
+        "    async def wrapper(*args):\n"
+        "        return await function(*args)\n"
+        "    return wrapper",
+        elsewhere,
+    )
+
+    async def price(_ctx: Any, _order: Any) -> None: ...
+
+    price.__annotations__["_order"] = "HandlerKind"
+
+    handler = Service("S").handler(elsewhere["traced"](price))
+
+    assert handler.input_type is HandlerKind
 
 
 def test_a_wrapper_without_wraps_is_refused_with_the_remedy() -> None:

@@ -68,6 +68,11 @@ def test_an_initial_interval_of_zero_never_waits(count: int) -> None:
     assert RetryPolicy(initial_interval=0).delay(count) == 0
 
 
+def test_a_slow_backoff_reaches_its_maximum() -> None:
+    """However small the factor, enough failures lead to the longest delay."""
+    assert RetryPolicy(factor=1.001).delay(100_000) == 10.0
+
+
 def test_a_huge_count_gives_the_maximum() -> None:
     """A power that no float holds is the maximum interval."""
     assert RetryPolicy().delay(10**400) == 10.0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 from durable_trio._handler import AnyHandler, Handler
 from durable_trio._retry import InvocationRetryPolicy
 from durable_trio._services import Service, VirtualObject, Workflow
+from durable_trio.serde import bytes_serde, json_serde
 
 if TYPE_CHECKING:
     from durable_trio._context import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     )
 
 reports = Service("Reports", abort_timeout=timedelta(minutes=1), ingress_private=True)
-counter = VirtualObject("Counter", lazy_state=True)
+counter = VirtualObject("Counter", lazy_state=True, serde=json_serde)
 order = Workflow("Order", retry_policy=InvocationRetryPolicy(max_attempts=3))
 
 
@@ -54,7 +55,7 @@ async def get(_ctx: ObjectSharedContext) -> int:
     return 0
 
 
-@counter.handler
+@counter.handler(input_serde=bytes_serde, output_serde=bytes_serde)
 async def any_context(_ctx: Context, value: bytes) -> bytes:
     return value
 
