@@ -1,0 +1,236 @@
+"""One live invocation after its start: load, attempt, and what follows from its end.
+
+Owns the loop that every invocation in memory runs through. What an ending writes is
+``_endings.py``'s, who comes into memory the dispatcher's.
+
+ 1. An invocation that was just created starts from memory; any other one from what the
+    store has: its journal, whoever waits for it, and the state of its key.
+ 2. A suspended attempt that missed something meanwhile is replayed at once.
+ 3. An invocation completes only when its effects are all applied.
+ 4. A torn down attempt writes nothing: whoever tore it down does, or the next recovery
+    goes on with it, since it is RUNNING in the store. So it is with one that would have
+    to be loaded again while the runtime stops.
+
+| the attempt ends with | then                                                          |
+| --------------------- | ------------------------------------------------------------- |
+| ``AttemptCompleted``  | COMPLETED, its key passes on                                  |
+| ``AttemptSuspended``  | SUSPENDED; loaded again if it missed something                |
+| ``AttemptFailed``     | BACKING_OFF, PAUSED, or COMPLETED and its key passes on       |
+| nothing (torn down)   | the record stays as it is                                     |
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+import attrs
+
+from durable_trio._attempt import Attempt
+from durable_trio._exceptions import UnknownServiceError
+from durable_trio._invocation import (
+    AttemptCompleted,
+    AttemptEnd,
+    AttemptSuspended,
+    InvocationStart,
+    seed_of,
+)
+from durable_trio._journal._entries import CANCEL_SIGNAL, AwaitTree, Completion, Failure, Sleep
+from durable_trio._records import InvocationStatus, PutInvocation
+
+from ._journal import AttemptJournal
+from ._live import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from durable_trio._handler import AnyHandler
+    from durable_trio._journal._entries import Entry, Notification
+    from durable_trio._records import InvocationRecord
+
+    from ._effects import Effects
+    from ._endings import Endings
+    from ._engine import Engine
+    from ._live import LiveInvocation
+    from ._residency import Residency
+
+_log = logging.getLogger("durable_trio.local")
+
+
+class Attempts:
+    """See the module's docstring. ``released`` is told of every invocation that completes."""
+
+    __slots__ = ("_effects", "_endings", "_engine", "_released", "_residency")
+
+    def __init__(
+        self,
+        engine: Engine,
+        effects: Effects,
+        endings: Endings,
+        residency: Residency,
+        released: Callable[[InvocationRecord], None],
+    ) -> None:
+        self._engine = engine
+        self._effects = effects
+        self._endings = endings
+        self._residency = residency
+        self._released = released
+
+    async def run(self, live: LiveInvocation) -> None:
+        """Attempt a live invocation until it leaves memory."""
+        if self._engine.lives.get(live.id) is not live:
+            # Torn down before it began.
+            return
+
+        try:
+            with anyio.CancelScope() as live.scope:
+                await self._run(live)
+        finally:
+            if live.journal is not None:
+                live.journal.closed = True
+            self._residency.ended(live)
+            self._depart(live)
+
+    async def _run(self, live: LiveInvocation) -> None:
+        while not self._engine.stopping:
+            handler = self._handler(live)
+            if handler is None:
+                return
+
+            if not live.recorded:
+                await self._load(live)
+            state = await self._state(live)
+            if self._engine.stopping:
+                return
+
+            end = await self._attempt(live, handler, state)
+            if self._engine.failure is not None:
+                return
+
+            if isinstance(end, AttemptCompleted):
+                await self._effects.drained(live.id)
+                self._endings.completed(live, end.result)
+                self._completed(live)
+                return
+
+            if not isinstance(end, AttemptSuspended):
+                if self._endings.failed(live, end):
+                    self._completed(live)
+                return
+
+            missed = live.inflight or any(_awaits(end.awaiting, late) for late in live.late)
+            if not missed:
+                self._endings.suspended(live)
+                return
+
+    async def _load(self, live: LiveInvocation) -> None:
+        engine = self._engine
+        live.phase = Phase.LOADING
+        live.attempt = live.journal = None
+        async with engine.locks.hold(live.id):
+            live.backlog.clear()
+            live.late.clear()
+            live.generation += 1
+            entries = await engine.store.journal(live.id)
+            waiters = await engine.store.waiters(live.id)
+        live.recorded = entries
+        added = [waiter for waiter in live.waiters if waiter not in waiters]
+        live.waiters = [*waiters, *added]
+        live.sleeps = sleeping(entries)
+        self._effects.resume(live, entries)
+
+    async def _state(self, live: LiveInvocation) -> Mapping[str, bytes]:
+        live.phase = Phase.LOADING
+        record = live.record
+        if record.key is None:
+            return {}
+
+        return await self._engine.store.state(record.service, record.key)
+
+    async def _attempt(
+        self, live: LiveInvocation, handler: AnyHandler, state: Mapping[str, bytes]
+    ) -> AttemptEnd:
+        engine, record = self._engine, live.record
+        raw_id = live.raw_id
+        start = InvocationStart(
+            invocation_id=record.id,
+            raw_id=raw_id,
+            service=record.service,
+            handler=record.handler,
+            recorded=live.recorded,
+            key=record.key or "",
+            random_seed=seed_of(raw_id),
+            state=state,
+            attempt=record.retry_count + 1,
+            retry_count=record.retry_count,
+            retry_elapsed=self._retry_elapsed(live),
+            idempotency_key=record.idempotency_key,
+        )
+        live.recorded = ()
+        live.progressed = False
+        live.journal = AttemptJournal(live, engine, self._effects, self._residency)
+        live.attempt = attempt = Attempt(
+            start, handler, live.journal, engine.clock, engine.registry.options(handler)
+        )
+        live.phase = Phase.RUNNING
+        for notification in live.backlog:
+            attempt.deliver(notification)
+        live.backlog.clear()
+        end = await attempt.run()
+        self._residency.ended(live)
+        return end
+
+    def _retry_elapsed(self, live: LiveInvocation) -> float:
+        first = live.record.first_failed_at
+        return 0.0 if first is None else max(0.0, self._engine.clock.now() - first)
+
+    def _handler(self, live: LiveInvocation) -> AnyHandler | None:
+        """The handler; None: it is not served any more, and its invocation is paused."""
+        record = live.record
+        try:
+            return self._engine.registry.find(record.service, record.handler)
+        except UnknownServiceError as error:
+            _log.warning("%s is paused: %s", record.id, error)
+            paused = attrs.evolve(
+                record,
+                status=InvocationStatus.PAUSED,
+                last_failure=Failure(
+                    404, f"{error} Serve it again and resume the invocation, or kill it."
+                ),
+            )
+            self._engine.store.write([PutInvocation(paused)], urgent=False)
+            return None
+
+    def _completed(self, live: LiveInvocation) -> None:
+        self._depart(live)
+        self._released(live.record)
+
+    def _depart(self, live: LiveInvocation) -> None:
+        if self._engine.lives.get(live.id) is live:
+            del self._engine.lives[live.id]
+        live.gone.set()
+
+
+def sleeping(entries: Sequence[Entry]) -> set[int]:
+    """The completion ids of the timers that have not fired."""
+    started = {entry.completion_id for entry in entries if isinstance(entry, Sleep)}
+    return started.difference(
+        entry.completion_id for entry in entries if isinstance(entry, Completion)
+    )
+
+
+def _awaits(tree: AwaitTree, notification: Notification) -> bool:
+    """Whether an attempt that suspended with ``tree`` has use for ``notification``."""
+    if isinstance(notification, Completion):
+        return any(notification.completion_id in node.completions for node in _nodes(tree))
+
+    return notification.signal == CANCEL_SIGNAL or any(
+        notification.signal in node.signals for node in _nodes(tree)
+    )
+
+
+def _nodes(tree: AwaitTree) -> Iterator[AwaitTree]:
+    yield tree
+    for nested in tree.nested:
+        yield from _nodes(nested)

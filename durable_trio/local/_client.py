@@ -1,0 +1,188 @@
+"""Requests from outside of any invocation, as bytes.
+
+Owns submitting and waiting. What handlers, values and errors look like to a caller is
+``_runtime.py``'s; what an operator does is ``_control.py``'s.
+
+ 1. What is refused (an unknown handler, a missing key) is refused before anything is written.
+ 2. ``submit`` returns when the invocation is durable; a call returns its result, which
+    was durable before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from durable_trio._exceptions import ClosedResourceError, TerminalError
+from durable_trio._handler import HandlerKind
+from durable_trio._journal._entries import Failure
+from durable_trio._ledger import error_of
+
+from ._admission import Request, check_request
+from ._control import not_found
+from ._effects import workflow_exists
+
+if TYPE_CHECKING:
+    from durable_trio._journal._entries import Headers, Target, Value
+    from durable_trio._records import InvocationRecord
+
+    from ._dispatch import Dispatcher
+    from ._engine import Engine
+    from ._observers import Observer
+
+
+@attrs.frozen
+class SendReceipt:
+    """What a send gives back at once.
+
+    ``previously_accepted``: the idempotency or workflow key was used before, and this is
+    the invocation that it named. ``execution_time``: when it starts, in epoch seconds,
+    if that is not at once.
+    """
+
+    invocation_id: str
+    previously_accepted: bool = False
+    execution_time: float | None = None
+
+
+class Client:
+    """See the module's docstring."""
+
+    __slots__ = ("_dispatcher", "_engine")
+
+    def __init__(self, engine: Engine, dispatcher: Dispatcher) -> None:
+        self._engine = engine
+        self._dispatcher = dispatcher
+
+    def request(
+        self,
+        service: str,
+        handler: str,
+        body: bytes,
+        *,
+        key: str | None,
+        idempotency_key: str | None,
+        headers: Headers,
+        delay: float = 0.0,
+    ) -> Request:
+        """A request that can be made. ``UsageError`` if it never can, ``TerminalError`` 400 if
+        the handler is private.
+        """
+        found = self._engine.registry.find(service, handler)
+        check_request(found, key, idempotency_key)
+        if self._engine.registry.options(found).ingress_private:
+            raise TerminalError(
+                f"{service}/{handler} is private: only other handlers may call it", 400
+            )
+
+        return Request(
+            handler=found,
+            body=body,
+            key=key or None,
+            headers=headers,
+            idempotency_key=idempotency_key,
+            start_at=self._engine.clock.now() + delay if delay > 0 else 0.0,
+        )
+
+    async def call(self, request: Request) -> bytes:
+        """Create an invocation, or find the one with this identity, and wait for its output.
+
+        ``TerminalError`` as it failed; 409 for a second start of a workflow.
+        """
+        self._check_open()
+        engine, identity = self._engine, request.identity
+        if identity is None:
+            observer = engine.observers.observe(self._admit(request).id)
+        else:
+            async with engine.locks.hold(identity):
+                found = await engine.store.find(*identity)
+                self._check_open()
+                if found is None:
+                    observer = engine.observers.observe(self._admit(request).id)
+                elif request.handler.kind is HandlerKind.WORKFLOW:
+                    raise error_of(workflow_exists(found))
+                else:
+                    observer = await self._observe(found.id)
+        return _content(await self._wait(observer))
+
+    async def submit(self, request: Request) -> SendReceipt:
+        """Create an invocation, or find the one with this identity, and do not wait for it."""
+        self._check_open()
+        engine, identity = self._engine, request.identity
+        found = None
+        if identity is None:
+            record = self._admit(request)
+        else:
+            async with engine.locks.hold(identity):
+                found = await engine.store.find(*identity)
+                self._check_open()
+                record = self._admit(request) if found is None else found
+        await engine.store.sync()
+        return SendReceipt(record.id, found is not None, record.scheduled_for)
+
+    async def attach(self, target: Target) -> bytes:
+        """Wait for the output of an invocation. ``TerminalError`` as it failed; 404: unknown."""
+        self._check_open()
+        return _content(await self._wait(await self._observe(await self._id_of(target))))
+
+    async def output(self, target: Target) -> bytes | None:
+        """The output of an invocation, None while it has none. Errors as for ``attach``."""
+        self._check_open()
+        record = await self._engine.store.invocation(await self._id_of(target))
+        if record is None:
+            raise not_found(str(target))
+
+        return None if record.result is None else _content(record.result)
+
+    async def _id_of(self, target: Target) -> str:
+        target_id = await self._dispatcher.effects.target_id(target)
+        if target_id is None:
+            raise not_found(str(target))
+
+        return target_id
+
+    def _admit(self, request: Request) -> InvocationRecord:
+        transaction = self._dispatcher.mail.transaction()
+        record = self._dispatcher.admissions.admit(transaction, request)
+        transaction.commit()
+        return record
+
+    async def _observe(self, invocation_id: str) -> Observer:
+        """Observe an invocation that may have completed."""
+        observers = self._engine.observers
+        observer = observers.observe(invocation_id)
+        try:
+            record = await self._engine.store.invocation(invocation_id)
+            if record is None:
+                raise not_found(invocation_id)
+        except BaseException:
+            observers.leave(observer)
+            raise
+
+        if record.result is not None:
+            observer.answer(record.result)
+        return observer
+
+    async def _wait(self, observer: Observer) -> Value | Failure:
+        try:
+            return await observer.wait()
+        finally:
+            self._engine.observers.leave(observer)
+
+    def _check_open(self) -> None:
+        if self._engine.failure is not None:
+            raise self._engine.failure
+
+        if self._engine.stopping:
+            raise ClosedResourceError(
+                "the runtime is closing and takes no more requests; make them before the end of "
+                "its `async with` block"
+            )
+
+
+def _content(result: Value | Failure) -> bytes:
+    if isinstance(result, Failure):
+        raise error_of(result)
+
+    return result.content

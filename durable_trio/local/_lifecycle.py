@@ -1,0 +1,197 @@
+"""How a runtime opens, fails and ends.
+
+Owns the task group of everything that runs in the background, and the scope around the
+block of whoever entered the runtime.
+
+ 1. Opening is opening the store and recovering. If that fails nothing is left behind.
+ 2. A failure (of the store, or a bug of ours) aborts all attempts, answers everybody who
+    waits, cancels the block, and leaves the ``async with`` as itself, not in a group.
+ 3. Ending is graceful, even if the block was cancelled: run bodies may finish, attempts
+    suspend, what is left after the grace period is torn down. All of it goes on at the
+    next opening. The store is closed last, with everything that was queued.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from durable_trio._exceptions import ClosedResourceError
+from durable_trio._host import current_host
+
+from ._dispatch import Dispatcher
+from ._engine import Engine
+from ._live import Phase
+from ._recovery import recover
+from ._residency import Residency
+from ._timers import TimerQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    from durable_trio._host import TaskGroup
+    from durable_trio._registry import ServiceRegistry
+    from durable_trio.abc import Clock, JournalStore
+
+
+class Lifecycle:
+    """See the module's docstring."""
+
+    def __init__(
+        self,
+        registry: ServiceRegistry,
+        store: JournalStore,
+        clock: Clock,
+        *,
+        unload_after: float,
+        max_active: int,
+    ) -> None:
+        timers = TimerQueue(store, clock)
+        self.engine = Engine(store, clock, registry, timers, self._spawn, self.fail)
+        self.residency = Residency(clock, limit=max_active, unload_after=unload_after)
+        self.dispatcher = Dispatcher(self.engine, self.residency)
+        self._tasks: TaskGroup | None = None
+        self._to_start: deque[Callable[[], Awaitable[object]]] = deque()
+        self._start_comes: anyio.Event | None = None
+        self._block: anyio.CancelScope | None = None
+        self._background: list[anyio.CancelScope] = []
+
+    async def open(self) -> None:
+        """Open the store, start what runs in the background, and recover."""
+        engine = self.engine
+        await engine.store.__aenter__()
+        try:
+            self._group = current_host().open_group()
+            self._tasks = await self._group.__aenter__()
+        except BaseException:
+            await engine.store.__aexit__(None, None, None)
+            raise
+
+        self._tasks.start_soon(self._start)
+        self._block = anyio.CancelScope()
+        self._block.__enter__()
+        try:
+            self._spawn(self._watch_store)
+            await recover(engine, self.dispatcher)
+            self._spawn(partial(self._until_stopped, self.residency.sweep))
+            self._spawn(
+                partial(self._until_stopped, partial(engine.timers.run, self.dispatcher.fire))
+            )
+        except BaseException as error:
+            if not await self.close(0, type(error), error, error.__traceback__):
+                raise
+
+    async def drain(self, grace: float) -> None:
+        """Stop: let run bodies finish for ``grace`` seconds, suspend everybody, tear down the rest."""
+        engine = self.engine
+        engine.stopping = True
+        for scope in self._background:
+            scope.cancel()
+        for live in list(engine.lives.values()):
+            live.deaf = True
+            self.residency.unload(live)
+        with anyio.move_on_after(grace):
+            await self.residency.vacant()
+        for live in list(engine.lives.values()):
+            if live.scope is not None:
+                live.scope.cancel()
+        await self.residency.vacant()
+        engine.observers.fail(
+            ClosedResourceError(
+                "the runtime is closed and the invocation has not ended; it goes on when its store "
+                "is opened again: attach to it then"
+            )
+        )
+
+    async def close(
+        self,
+        grace: float,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        """Leave the block. True: its exception has been dealt with."""
+        assert self._block is not None
+        block, self._block = self._block, None
+        try:
+            handled = bool(block.__exit__(exc_type, exc, traceback))
+        finally:
+            await self._end(grace)
+        failure = self.engine.failure
+        if failure is None or exc is failure or not (handled or _is_error(exc)):
+            return handled
+
+        raise failure
+
+    def fail(self, error: Exception) -> None:
+        """Nothing can go on: tell everybody, and cancel the block."""
+        engine = self.engine
+        if engine.failure is not None:
+            return
+
+        engine.failure = error
+        engine.stopping = True
+        for live in list(engine.lives.values()):
+            if live.attempt is not None and live.phase is not Phase.LOADING:
+                live.attempt.abort(error)
+        engine.observers.fail(error)
+        if self._block is not None:
+            self._block.cancel()
+
+    async def _end(self, grace: float) -> None:
+        assert self._tasks is not None
+        try:
+            if self.engine.failure is None:
+                with anyio.CancelScope(shield=True):
+                    await self.drain(grace)
+        finally:
+            self.engine.stopping = True
+            self._tasks.cancel_scope.cancel()
+            try:
+                await self._group.__aexit__(None, None, None)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._close_store()
+
+    async def _close_store(self) -> None:
+        try:
+            await self.engine.store.__aexit__(None, None, None)
+        except Exception as error:  # reported as the failure it is
+            self.fail(error)
+
+    def _spawn(self, work: Callable[[], Awaitable[object]]) -> None:
+        # Commits are reported outside of any task, where asyncio has no task group start one.
+        self._to_start.append(work)
+        if self._start_comes is not None:
+            self._start_comes.set()
+
+    async def _start(self) -> None:
+        assert self._tasks is not None
+        while True:
+            while self._to_start:
+                self._tasks.start_soon(self._guarded, self._to_start.popleft())
+            self._start_comes = anyio.Event()
+            await self._start_comes.wait()
+
+    async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except Exception as error:  # whatever it is, it ends the runtime
+            self.fail(error)
+
+    async def _watch_store(self) -> None:
+        self.fail(await self.engine.store.failed())
+
+    async def _until_stopped(self, work: Callable[[], Awaitable[object]]) -> None:
+        with anyio.CancelScope() as scope:
+            self._background.append(scope)
+            if not self.engine.stopping:
+                await work()
+
+
+def _is_error(exc: BaseException | None) -> bool:
+    return isinstance(exc, Exception) or exc is None
