@@ -6,6 +6,7 @@ Owns submitting and waiting. What handlers, values and errors look like to a cal
  1. What is refused (an unknown handler, a missing key) is refused before anything is written.
  2. ``submit`` returns when the invocation is durable; a call returns its result, which
     was durable before.
+ 3. Whoever observes waits, or leaves: an observer that is dropped is never forgotten.
 """
 
 from __future__ import annotations
@@ -90,21 +91,28 @@ class Client:
 
         ``TerminalError`` as it failed; 409 for a second start of a workflow.
         """
+        return _content(await self.wait(await self.begin(request)))
+
+    async def begin(self, request: Request) -> Observer:
+        """Create an invocation, or find the one with this identity, and observe it.
+
+        ``TerminalError`` 409 for a second start of a workflow.
+        """
         self._check_open()
         engine, identity = self._engine, request.identity
         if identity is None:
-            observer = engine.observers.observe(self._admit(request).id)
-        else:
-            async with engine.locks.hold(identity):
-                found = await engine.store.find(*identity)
-                self._check_open()
-                if found is None:
-                    observer = engine.observers.observe(self._admit(request).id)
-                elif request.handler.kind is HandlerKind.WORKFLOW:
-                    raise error_of(workflow_exists(found))
-                else:
-                    observer = await self._observe(found.id)
-        return _content(await self._wait(observer))
+            return engine.observers.observe(self._admit(request).id)
+
+        async with engine.locks.hold(identity):
+            found = await engine.store.find(*identity)
+            self._check_open()
+            if found is None:
+                return engine.observers.observe(self._admit(request).id)
+
+            if request.handler.kind is HandlerKind.WORKFLOW:
+                raise error_of(workflow_exists(found))
+
+            return await self._observe(found.id)
 
     async def submit(self, request: Request) -> SendReceipt:
         """Create an invocation, or find the one with this identity, and do not wait for it."""
@@ -123,17 +131,33 @@ class Client:
 
     async def attach(self, target: Target) -> bytes:
         """Wait for the output of an invocation. ``TerminalError`` as it failed; 404: unknown."""
+        return _content(await self.wait(await self.observe(target)))
+
+    async def observe(self, target: Target) -> Observer:
+        """Observe an invocation. ``TerminalError`` 404 if it is unknown."""
         self._check_open()
-        return _content(await self._wait(await self._observe(await self._id_of(target))))
+        return await self._observe(await self._id_of(target))
+
+    async def wait(self, observer: Observer) -> Value | Failure:
+        """Wait for the result of what is observed. ``ClosedResourceError``: not here any more."""
+        try:
+            return await observer.wait()
+        finally:
+            self._engine.observers.leave(observer)
 
     async def output(self, target: Target) -> bytes | None:
         """The output of an invocation, None while it has none. Errors as for ``attach``."""
+        result = (await self.record(target)).result
+        return None if result is None else _content(result)
+
+    async def record(self, target: Target) -> InvocationRecord:
+        """What is stored of an invocation. ``TerminalError`` 404 if it is unknown."""
         self._check_open()
         record = await self._engine.store.invocation(await self._id_of(target))
         if record is None:
             raise not_found(str(target))
 
-        return None if record.result is None else _content(record.result)
+        return record
 
     async def _id_of(self, target: Target) -> str:
         target_id = await self._dispatcher.effects.target_id(target)
@@ -163,12 +187,6 @@ class Client:
         if record.result is not None:
             observer.answer(record.result)
         return observer
-
-    async def _wait(self, observer: Observer) -> Value | Failure:
-        try:
-            return await observer.wait()
-        finally:
-            self._engine.observers.leave(observer)
 
     def _check_open(self) -> None:
         if self._engine.failure is not None:

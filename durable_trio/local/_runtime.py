@@ -92,8 +92,10 @@ class LocalRuntime:
         engine, dispatcher = self._lifecycle.engine, self._lifecycle.dispatcher
         self._engine = engine
         self._dispatcher = dispatcher
-        self._client = Client(engine, dispatcher)
-        self._control = Control(engine, dispatcher)
+        self.client = Client(engine, dispatcher)
+        """Requests as bytes: what an ingress is made of."""
+        self.control = Control(engine, dispatcher)
+        """What an operator does, by invocation id and as bytes."""
         self._entered = False
 
     async def __aenter__(self) -> Self:
@@ -123,6 +125,11 @@ class LocalRuntime:
         ``attach`` gets a ``ClosedResourceError``. Leaving the block does this, if you have not.
         """
         await self._lifecycle.drain(self._grace if grace is None else to_seconds(grace, "grace"))
+
+    @property
+    def services(self) -> Mapping[str, ServiceDefinition]:
+        """The services it serves, by name."""
+        return self._registry.services
 
     # -- calling handlers
 
@@ -164,7 +171,7 @@ class LocalRuntime:
         Cancelling the wait does not cancel the invocation.
         """
         check_key(target, key)
-        request = self._client.request(
+        request = self.client.request(
             target.service_name,
             target.handler_name,
             target.encode_input(*argument),
@@ -172,7 +179,7 @@ class LocalRuntime:
             idempotency_key=idempotency_key,
             headers=_headers(headers),
         )
-        return target.decode_output(await self._client.call(request))
+        return target.decode_output(await self.client.call(request))
 
     @overload
     async def send(
@@ -236,10 +243,10 @@ class LocalRuntime:
         """``call`` by name, with an encoded input and output. ``UnknownServiceError`` if there
         is no such handler.
         """
-        request = self._client.request(
+        request = self.client.request(
             service, handler, body, key=key, idempotency_key=idempotency_key, headers=headers
         )
-        return await self._client.call(request)
+        return await self.client.call(request)
 
     async def submit(
         self,
@@ -253,7 +260,7 @@ class LocalRuntime:
         headers: Headers = (),
     ) -> SendReceipt:
         """``send`` by name, with an encoded input."""
-        request = self._client.request(
+        request = self.client.request(
             service,
             handler,
             body,
@@ -262,7 +269,7 @@ class LocalRuntime:
             headers=headers,
             delay=to_seconds(delay, "delay"),
         )
-        return await self._client.submit(request)
+        return await self.client.submit(request)
 
     # -- invocations
 
@@ -272,7 +279,7 @@ class LocalRuntime:
         The output is decoded as ``type`` (``bytes``: not at all). Raises the
         ``TerminalError`` it ended with; 404 if it is unknown.
         """
-        return _decode(await self._client.attach(_target(target)), type)
+        return _decode(await self.client.attach(_target(target)), type)
 
     async def output(
         self,
@@ -280,12 +287,12 @@ class LocalRuntime:
         type: type[T] | Any = Any,  # noqa: A002
     ) -> T | NotReady:
         """The result of an invocation, or ``NOT_READY``, without waiting. Otherwise as ``attach``."""
-        body = await self._client.output(_target(target))
+        body = await self.client.output(_target(target))
         return NOT_READY if body is None else _decode(body, type)
 
     async def invocation(self, invocation_id: str) -> InvocationRecord:
         """What is known of an invocation. ``TerminalError`` 404 if nothing is."""
-        return await self._control.record(invocation_id)
+        return await self.control.record(invocation_id)
 
     async def cancel(self, invocation_id: str) -> None:
         """Ask an invocation to end: its handler unwinds, and it ends with 409 "cancelled".
@@ -293,29 +300,29 @@ class LocalRuntime:
         One that has not started ends at once; one that is paused or backs off is woken. One
         that has completed is left alone. ``TerminalError`` 404 if it is unknown.
         """
-        await self._control.cancel(invocation_id)
+        await self.control.cancel(invocation_id)
 
     async def kill(self, invocation_id: str) -> None:
         """End an invocation with 409 "killed", without asking its handler, and all that it called.
 
         One that has completed is left alone. ``TerminalError`` 404 if it is unknown.
         """
-        await self._control.kill(invocation_id)
+        await self.control.kill(invocation_id)
 
     async def pause(self, invocation_id: str) -> None:
         """Stop attempting an invocation until it is resumed. A body that runs is cancelled."""
-        await self._control.pause(invocation_id)
+        await self.control.pause(invocation_id)
 
     async def resume(self, invocation_id: str) -> None:
         """Attempt an invocation now that is paused or backs off; its retries start anew."""
-        await self._control.resume(invocation_id)
+        await self.control.resume(invocation_id)
 
     async def purge(self, invocation_id: str) -> None:
         """Forget a completed invocation; a workflow's with the state and promises of its key.
 
         ``UsageError`` if it has not completed, ``TerminalError`` 404 if it is unknown.
         """
-        await self._control.purge(invocation_id)
+        await self.control.purge(invocation_id)
 
     # -- events
 
@@ -328,7 +335,7 @@ class LocalRuntime:
     ) -> None:
         """Complete an awakeable with a value, encoded as ``type``. A second time has no effect."""
         target, signal = awakeable_signal(awakeable_id)
-        await self._control.signal(target, signal, Value(serde_for(type).serialize(value)))
+        await self.control.signal(target, signal, Value(serde_for(type).serialize(value)))
 
     async def reject_awakeable(
         self,
@@ -340,7 +347,7 @@ class LocalRuntime:
     ) -> None:
         """Complete an awakeable with a failure: its wait raises a ``TerminalError``."""
         target, signal = awakeable_signal(awakeable_id)
-        await self._control.signal(target, signal, Failure(code, message, _headers(metadata)))
+        await self.control.signal(target, signal, Failure(code, message, _headers(metadata)))
 
     async def resolve_signal(
         self,
@@ -351,7 +358,7 @@ class LocalRuntime:
         type: Any = Any,  # noqa: A002
     ) -> None:
         """Send an invocation its signal ``name`` with a value, encoded as ``type``."""
-        await self._control.signal(invocation_id, name, Value(serde_for(type).serialize(value)))
+        await self.control.signal(invocation_id, name, Value(serde_for(type).serialize(value)))
 
     async def reject_signal(
         self,
@@ -363,7 +370,7 @@ class LocalRuntime:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Send an invocation its signal ``name`` as a failure."""
-        await self._control.signal(invocation_id, name, Failure(code, message, _headers(metadata)))
+        await self.control.signal(invocation_id, name, Failure(code, message, _headers(metadata)))
 
     # -- state
 
@@ -379,7 +386,7 @@ class LocalRuntime:
     ) -> dict[str, Any]:
         """The state of an object or workflow key, each entry decoded as ``type``."""
         serde = serde_for(type)
-        state = await self._control.state(service, key)
+        state = await self.control.state(service, key)
         return {name: serde.deserialize(content) for name, content in state.items()}
 
     async def set_state(
@@ -395,7 +402,7 @@ class LocalRuntime:
         """
         serde = serde_for(type)
         encoded = {name: serde.serialize(value) for name, value in values.items()}
-        await self._control.set_state(service, key, encoded)
+        await self.control.set_state(service, key, encoded)
 
 
 def _decode(body: bytes, type: Any) -> Any:  # noqa: A002
