@@ -21,7 +21,7 @@ import logging
 import math
 from collections import deque
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 import anyio.lowlevel
@@ -33,6 +33,7 @@ from ._exceptions import (
     ForeignDeadlineError,
     InvalidInputError,
     NonDeterminismError,
+    UsageError,
 )
 from ._future import DurableFuture
 from ._host import current_host
@@ -69,6 +70,9 @@ BUDGET: Final = 512
 JOURNAL_MISMATCH: Final = 570
 """Restate's code for a divergence."""
 
+_LAST_TIME: Final = 2**63 / 1e6
+"""The last time in milliseconds that every journal can hold."""
+
 _DURABLE_NAMES: Final = {
     "open_nursery": "durable_trio.open_nursery()",
     "TaskGroup": "durable_trio.open_nursery()",
@@ -104,6 +108,10 @@ class Attempt:
         self._cancelled = False
         self._ended: tuple[Any, BaseException | None] | None = None
         self._root: DurableTask | None = None
+        self._completed: AttemptCompleted | None = None
+        self._fatal: BaseException | None = None
+        """An error that is for the host; raised where no task group wraps it."""
+        self._opened = False
         self._scope = anyio.CancelScope()
         self._options = options or handler.resolve_options(ServiceOptions())
         self.bodies = Bodies(
@@ -118,14 +126,16 @@ class Attempt:
         Raises nothing but what the host raises: its cancelled exception when the calling
         scope is cancelled, and errors that are no ``Exception`` (``KeyboardInterrupt``).
         """
-        self._host = current_host()
         self._open()
+        if self._error is not None:
+            return self._end()
+
         try:
             async with AsyncExitStack() as stack:
                 for factory in self._options.contexts or ():
                     await stack.enter_async_context(factory())
                 return await self._run()
-        except Exception as error:  # noqa: BLE001  # a context manager of the user's failed
+        except Exception as error:  # a context manager of the user's failed
             if self._error is None:
                 self._error = error
         return self._end()
@@ -164,11 +174,17 @@ class Attempt:
 
     def branch_replays(self, path: str) -> bool:
         """Whether recorded commands of this branch are left."""
-        return any(branch_of(command.name) == path for command in self._cursor.remaining)
+        return self._cursor.branch_replays(path)
 
     def start_timer(self, deadline: float, name: str) -> tuple[DurableFuture[None], float]:
         """Journal a timer; returns its future and its recorded time, in seconds."""
         task = running_task("a durable timer")
+        if deadline * 1000 > _LAST_TIME:
+            raise UsageError(
+                f"a timer at {deadline!r} seconds since the epoch lies beyond the year 2262; "
+                "use sleep_forever() to wait for a cancellation"
+            )
+
         completion_id = self.ledger.allocate()
         command = self.ledger.issue(
             Sleep(max(0, math.ceil(deadline * 1000)), completion_id, task.entry_name(name))
@@ -207,6 +223,7 @@ class Attempt:
     # -- the driver
 
     def _open(self) -> None:
+        self._host = current_host()
         self._native = self._host.scopes()
         self.scheduler = Scheduler(
             cancelled=self._host.cancelled,
@@ -219,6 +236,7 @@ class Attempt:
         self.ledger = Ledger(
             self._cursor, self._journal, self.scheduler, self._diverged, self._cancel
         )
+        self._opened = True
 
     async def _run(self) -> AttemptEnd:
         recorded = self._cursor.match(Input(b""))
@@ -227,7 +245,8 @@ class Attempt:
             arguments = self.handler.decode_input(recorded.content)
         except InvalidInputError as error:
             self._ended = None, error
-            return self._finish()
+            self._finish()
+            return self._end()
 
         context = self.scheduler.handler_context = context_for(self, recorded)
         async with self._host.open_group() as group:
@@ -334,7 +353,7 @@ class Attempt:
                 self._scope.cancel()
                 try:
                     task.to_send = await host(trap)
-                except BaseException as error:  # noqa: BLE001  # the host's answer, handed on
+                except BaseException as error:  # the host's answer, handed on
                     task.to_throw = error
             if not scheduler.step(task):
                 return
@@ -352,12 +371,14 @@ class Attempt:
         self._ended = value, error
 
     def _cancel(self) -> None:
-        self._cancelled = True
-        if self._root is not None:
-            self._root.root_scope.cancel()
+        if self._root is not None and self._ended is None:
+            self._cancelled = True
+            self._root.root_scope.request_cancel()
 
     def _fail(self, error: BaseException) -> None:
-        if self._error is None and not self.scheduler.closed:
+        if not self._opened:
+            self._error = self._error or error
+        elif self._error is None and not self.scheduler.closed:
             self._error = error
             self.scheduler.close()
 
@@ -374,13 +395,15 @@ class Attempt:
         last = self.scheduler.last or next(iter(self.scheduler.tasks), None)
         return where(last.coroutine) if last is not None else "<the handler has ended>"
 
-    def _finish(self) -> AttemptEnd:
+    def _finish(self) -> None:
         """The handler has ended: journal its output, unless it is to be retried."""
         assert self._ended is not None
         value, error = self._ended
         outcome: Value | Failure | Retry
         if error is not None and _is_fatal(error, self._host.cancelled_type):
-            raise error
+            self._fatal = error
+            self.scheduler.close()
+            return
 
         try:
             if error is not None:
@@ -393,31 +416,31 @@ class Attempt:
                 outcome = Failure(409, "cancelled")
             else:
                 outcome = Value(self.handler.encode_output(value))
-        except Exception as problem:  # noqa: BLE001  # a serde's or the mapping's
+        except Exception as problem:  # a serde's or the mapping's
             outcome = Retry(problem)
 
         if isinstance(outcome, Retry):
             self._error, self._retry_after = outcome.error, outcome.retry_after
             self.scheduler.close()
-            return self._end()
+            return
 
         try:
             self.ledger.issue(Output(outcome))
             if self._cursor.replaying:
-                self._cursor.next_notification()
+                raise self._cursor.left_over(ended=True)
         except (Mismatch, self._host.cancelled_type) as problem:
             if isinstance(problem, Mismatch):
                 self._diverged(problem)
-            return self._end()
+            return
 
         self._journal.flush(self._await_tree, executing=False)
         self._completed = AttemptCompleted(outcome)
         self.scheduler.close()
-        return self._completed
-
-    _completed: AttemptCompleted | None = None
 
     def _end(self) -> AttemptEnd:
+        if self._fatal is not None:
+            raise self._fatal
+
         if self._completed is not None:
             return self._completed
 
@@ -456,10 +479,10 @@ class Attempt:
         return False
 
     def _await_tree(self) -> AwaitTree:
-        parked: list[DurableFuture[Any]] = [
+        waiting: list[DurableFuture[Any]] = [
             task.waiting_on for task in self.scheduler.tasks if task.waiting_on is not None
         ]
-        return awaited(parked, self.ledger.intents)
+        return awaited([*waiting, *self.scheduler.held], self.ledger.intents)
 
 
 def _no_value(_: object) -> None:
@@ -469,7 +492,8 @@ def _no_value(_: object) -> None:
 def _is_fatal(error: BaseException, cancelled_type: type[BaseException]) -> bool:
     """Whether an error is for the host: KeyboardInterrupt, SystemExit, not a cancellation."""
     if isinstance(error, BaseExceptionGroup):
-        return any(_is_fatal(inner, cancelled_type) for inner in error.exceptions)
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return any(_is_fatal(inner, cancelled_type) for inner in group.exceptions)
 
     return not isinstance(error, (Exception, cancelled_type))
 

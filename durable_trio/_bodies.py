@@ -153,7 +153,7 @@ class Bodies:
                 return _NotInline(value)
 
             self._journal.propose(body.completion_id, Value(body.serde.serialize(value)))
-        except Exception as error:  # noqa: BLE001  # handled as any body's error, in its task
+        except Exception as error:  # handled as any body's error, in its task
             return error
         finally:
             body.context.run(current.reset, marker)
@@ -186,7 +186,7 @@ class Bodies:
             except UsageError as wrong:
                 self._fail(wrong)
                 return None
-            except Exception as failed:  # noqa: BLE001  # any other error of a body is retried
+            except Exception as failed:  # any other error of a body is retried
                 error = None
                 retries += 1
                 elapsed += max(0.0, self._clock.now() - began)
@@ -227,7 +227,7 @@ class Bodies:
         return await value if inspect.isawaitable(value) else value
 
 
-class _NotInline(Exception):  # noqa: N818  # never raised: it carries an awaitable to the task
+class _NotInline(Exception):  # never raised: it carries an awaitable to the task
     """A function that was to run inline returned an awaitable."""
 
     def __init__(self, awaitable: Any) -> None:

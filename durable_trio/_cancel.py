@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._exceptions import TooSlowError, UsageError
 from ._task import running_task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
@@ -42,6 +42,7 @@ class CancelScope:
 
     ``deadline`` is in seconds since the epoch, as ``ctx.now()`` counts them; a finite one
     is journaled as a timer when the scope is entered (or when it is assigned later).
+    ``relative_deadline`` is in seconds from entering it; the earlier of the two counts.
     ``shield=True`` keeps cancellation from outside out, for cleanup that must journal.
     """
 
@@ -51,6 +52,7 @@ class CancelScope:
         "_entered",
         "_parent",
         "_pending",
+        "_relative_deadline",
         "_shield",
         "_task",
         "_timer",
@@ -59,12 +61,27 @@ class CancelScope:
         "effective",
     )
 
-    def __init__(self, *, deadline: float = math.inf, shield: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        deadline: float = math.inf,
+        relative_deadline: float = math.inf,
+        shield: bool = False,
+    ) -> None:
+        if math.isnan(deadline):
+            raise ValueError("a deadline is a time in seconds since the epoch, got nan")
+
+        if math.isnan(relative_deadline) or relative_deadline < 0:
+            raise ValueError(
+                f"a timeout is a number of seconds from 0 on, got {relative_deadline!r}"
+            )
+
         self.cancel_called = False
         """Whether ``cancel`` was called or the deadline has passed."""
         self.cancelled_caught = False
         """Whether the scope has ended a cancellation of its own."""
         self._deadline = deadline
+        self._relative_deadline = relative_deadline
         self._shield = shield
         self._parent: CancelScope | None = None
         self._task: DurableTask | None = None
@@ -103,6 +120,12 @@ class CancelScope:
 
     def cancel(self) -> None:
         """Cancel everything in the scope. Idempotent; effective at once, delivered in order."""
+        if self._task is not None:
+            running_task("CancelScope.cancel")
+        self.request_cancel()
+
+    def request_cancel(self) -> None:
+        """As ``cancel``, from the scheduler's side: no task has to be running."""
         if not self.cancel_called:
             self.cancel_called = True
             if self._task is not None:
@@ -119,6 +142,9 @@ class CancelScope:
         attach(self, task, task.scope)
         task.scope = self
         try:
+            if self._relative_deadline < math.inf:
+                now = task.scheduler.now()
+                self._deadline = min(self._deadline, now + self._relative_deadline)
             self._start_timer()
         except BaseException:
             self._detach()
@@ -165,7 +191,8 @@ class CancelScope:
             return None
 
         if isinstance(exc, BaseExceptionGroup):
-            matched, rest = exc.split(scheduler.cancelled_type)
+            group = cast("BaseExceptionGroup[BaseException]", exc)
+            matched, rest = group.split(scheduler.cancelled_type)
             if matched is not None:
                 self.cancelled_caught = True
                 return rest
@@ -181,7 +208,7 @@ class CancelScope:
             return []
 
         for future in sorted(self._pending, key=_sequence):
-            future.cancel()
+            future.drop()
         return list(self._pending)
 
     def adopt(self, future: DurableFuture[Any]) -> None:
@@ -212,7 +239,7 @@ class CancelScope:
                 future.move_to(parent)
             if parent.effective:
                 for future in inherited:
-                    future.cancel()
+                    future.drop()
 
     def _start_timer(self) -> None:
         if self._deadline < math.inf:
@@ -223,13 +250,13 @@ class CancelScope:
 
     def _timer_ended(self) -> None:
         if self._timer is not None and self._timer.succeeded:
-            self.cancel()
+            self.request_cancel()
 
     def _drop_timer(self) -> None:
         if self._timer is not None:
             timer, self._timer = self._timer, None
             timer.unsubscribe(self)
-            timer.cancel()
+            timer.drop()
 
 
 def attach(scope: CancelScope, task: DurableTask, parent: CancelScope | None) -> None:
@@ -270,7 +297,7 @@ def recalculate(scope: CancelScope, scheduler: Scheduler) -> None:
 
     futures = [future for scope in cancelled if scope._pending for future in scope._pending]
     for future in sorted(futures, key=_sequence):
-        future.cancel()
+        future.drop()
 
     scheduler.progress()
 
@@ -282,20 +309,9 @@ def _sequence(item: DurableTask | DurableFuture[Any]) -> int:
 # -- timeouts, named as in trio
 
 
-def _now(operation: str) -> float:
-    return running_task(operation).scheduler.now()
-
-
-def _seconds(seconds: float) -> float:
-    if math.isnan(seconds) or seconds < 0:
-        raise ValueError(f"a timeout is a number of seconds from 0 on, got {seconds!r}")
-
-    return seconds
-
-
 def move_on_after(seconds: float, *, shield: bool = False) -> CancelScope:
     """A scope that is cancelled ``seconds`` after it was entered; what is in it is given up."""
-    return CancelScope(deadline=_now("move_on_after") + _seconds(seconds), shield=shield)
+    return CancelScope(relative_deadline=seconds, shield=shield)
 
 
 def move_on_at(deadline: float, *, shield: bool = False) -> CancelScope:
@@ -304,9 +320,8 @@ def move_on_at(deadline: float, *, shield: bool = False) -> CancelScope:
 
 
 @contextmanager
-def fail_at(deadline: float, *, shield: bool = False) -> Iterator[CancelScope]:
-    """Like ``move_on_at``, and raises ``TooSlowError`` when the deadline cut something short."""
-    with CancelScope(deadline=deadline, shield=shield) as scope:
+def _fail(scope: CancelScope) -> Generator[CancelScope]:
+    with scope:
         yield scope
     if scope.cancelled_caught:
         raise TooSlowError(
@@ -314,6 +329,11 @@ def fail_at(deadline: float, *, shield: bool = False) -> Iterator[CancelScope]:
         )
 
 
+def fail_at(deadline: float, *, shield: bool = False) -> AbstractContextManager[CancelScope]:
+    """Like ``move_on_at``, and raises ``TooSlowError`` when the deadline cut something short."""
+    return _fail(move_on_at(deadline, shield=shield))
+
+
 def fail_after(seconds: float, *, shield: bool = False) -> AbstractContextManager[CancelScope]:
     """Like ``move_on_after``, and raises ``TooSlowError`` when the time was not enough."""
-    return fail_at(_now("fail_after") + _seconds(seconds), shield=shield)
+    return _fail(move_on_after(seconds, shield=shield))

@@ -75,7 +75,9 @@ def open_memory_channel(
     max_buffer_size: float,
 ) -> tuple[MemorySendChannel[Any], MemoryReceiveChannel[Any]]:
     """A channel that holds up to ``max_buffer_size`` values (0: hand over, ``math.inf``: no bound)."""
-    if max_buffer_size < 0 or (max_buffer_size != math.inf and max_buffer_size != int(max_buffer_size)):
+    if max_buffer_size < 0 or (
+        max_buffer_size != math.inf and max_buffer_size != int(max_buffer_size)
+    ):
         raise ValueError(
             f"max_buffer_size is a whole number from 0 on, or math.inf, got {max_buffer_size!r}"
         )
@@ -97,6 +99,7 @@ class MemorySendChannel(Generic[T_contra]):
 
     def send_nowait(self, value: T_contra) -> None:
         """Send without waiting. ``WouldBlock`` if the buffer is full and nobody receives."""
+        running_task("channel.send_nowait")
         state = self._state
         self._check_open()
         for receiver in state.receivers:
@@ -114,9 +117,11 @@ class MemorySendChannel(Generic[T_contra]):
         await check_cancelled(task)
         try:
             self.send_nowait(value)
-            return
         except WouldBlock:
             pass
+        else:
+            return
+
         state = self._state
         state.senders[task] = value
         self._waiting[task] = None
@@ -208,6 +213,7 @@ class MemoryReceiveChannel(Generic[T_co]):
 
     def receive_nowait(self) -> T_co:
         """Receive without waiting. ``WouldBlock`` if there is nothing, ``EndOfChannel`` at the end."""
+        running_task("channel.receive_nowait")
         state = self._state
         if self._closed:
             raise ClosedResourceError("this end of the channel was closed")

@@ -11,7 +11,9 @@ over functions (``race``, ``amap``) open a nursery.
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ._exceptions import UsageError
@@ -38,12 +40,13 @@ def _derived(
 ) -> DurableFuture[Any]:
     task = running_task(operation)
     for future in futures:
-        if not isinstance(future, DurableFuture):
-            if hasattr(future, "close"):
-                future.close()
+        given: object = future
+        if not isinstance(given, DurableFuture):
+            if inspect.iscoroutine(given):
+                given.close()
             raise UsageError(
                 f"{operation} takes durable futures: what ctx's operations and "
-                f"nursery.start_soon() return, got {type(future).__name__}. To combine async "
+                f"nursery.start_soon() return, got {type(given).__name__}. To combine async "
                 "functions use race(), amap() or a nursery."
             )
 
@@ -138,7 +141,11 @@ class _Gather:
     __slots__ = ("derived", "fails_fast", "futures", "left")
 
     def __init__(
-        self, derived: DurableFuture[Any], futures: tuple[DurableFuture[Any], ...], *, fails_fast: bool
+        self,
+        derived: DurableFuture[Any],
+        futures: tuple[DurableFuture[Any], ...],
+        *,
+        fails_fast: bool,
     ) -> None:
         self.derived, self.futures, self.fails_fast = derived, futures, fails_fast
         self.left = len(futures)
@@ -146,7 +153,7 @@ class _Gather:
             derived.end(FutureStatus.FINISHED, ())
         for index, future in _arrived(futures):
             # One future may be given twice: the key has to tell the places apart.
-            future.subscribe((derived, index), _Told(self, future))
+            future.subscribe((derived, index), partial(self.told, future))
 
     def told(self, future: DurableFuture[Any]) -> None:
         """One of the futures has ended."""
@@ -167,23 +174,13 @@ class _Gather:
             self.derived.end(FutureStatus.FINISHED, values)
 
 
-class _Told:
-    __slots__ = ("future", "gather")
-
-    def __init__(self, gather: _Gather, future: DurableFuture[Any]) -> None:
-        self.gather, self.future = gather, future
-
-    def __call__(self) -> None:
-        self.gather.told(self.future)
-
-
 def failure_maker(future: DurableFuture[Any]) -> Callable[[], BaseException]:
     """What makes the error that an ended future raises."""
 
     def make() -> BaseException:
         try:
             error = future.exception
-        except Exception as raised:  # noqa: BLE001  # the error of a cancelled future
+        except Exception as raised:  # the error of a cancelled future
             return raised
         assert error is not None
         return error
@@ -214,7 +211,7 @@ def first_success(*futures: DurableFuture[T]) -> DurableFuture[T]:
             derived.end(FutureStatus.FAILED, failure_maker(future))
 
     for index, future in _arrived(futures):
-        future.subscribe((derived, index), lambda future=future: told(future))
+        future.subscribe((derived, index), partial(told, future))
     return derived
 
 
@@ -232,7 +229,7 @@ class as_completed(Generic[T]):  # noqa: N801  # named as in anyio and asyncio
         self._left = len(futures)
         self._waiting: Any = None
         for index, future in _arrived(futures):
-            future.subscribe((self, index), lambda future=future: self._told(future))
+            future.subscribe((self, index), partial(self._told, future))
 
     def _told(self, future: DurableFuture[T]) -> None:
         self._ended.append(future)

@@ -15,9 +15,17 @@ from __future__ import annotations
 import math
 import random
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeVar, TypeVarTuple, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    NoReturn,
+    TypeVar,
+    TypeVarTuple,
+    overload,
+)
 
 from ._bodies import RunBody
 from ._exceptions import UsageError
@@ -55,6 +63,8 @@ from ._task import DurableTask, running_task
 from .serde import serde_for
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from ._attempt import Attempt
     from ._journal._entries import Input, Result
     from .abc import Serde
@@ -113,9 +123,9 @@ class Context:
     ) -> DurableFuture[T]: ...
     def run(
         self,
-        function: Callable[..., Any],
+        function: Callable[[*PosArgs], Any],
         /,
-        *args: Any,
+        *args: *PosArgs,
         name: str | None = None,
         retry: RetryPolicy | None = None,
         serde: Serde[Any] | None = None,
@@ -170,7 +180,9 @@ class Context:
 
     def now(self) -> DurableFuture[float]:
         """The time in seconds since the epoch, journaled: ``await ctx.now()``."""
-        return self.run(self._attempt.clock.now, name="now", serde=serde_for(float), on_thread=False)
+        return self.run(
+            self._attempt.clock.now, name="now", serde=serde_for(float), on_thread=False
+        )
 
     @property
     def random(self) -> random.Random:
@@ -263,7 +275,7 @@ class Context:
             leaf=completion_id,
             waits_when_cancelled=on_cancel == "wait",
         )
-        invocation = future._invocation = attempt.future(  # noqa: SLF001  # its maker
+        invocation = future._invocation = attempt.future(  # its maker
             label, invocation_completion, _invocation_id, scoped=False
         )
         if on_cancel != "abandon":
@@ -472,17 +484,19 @@ class ObjectSharedContext(Context):
         return self._attempt.start.key
 
     @overload
-    def get(self, name: str, type: type[T], /) -> DurableFuture[T | None]: ...  # noqa: A002
+    def get(self, name: str, type: type[T], /) -> DurableFuture[T | None]: ...
     @overload
-    def get(self, name: str, type: type[T], /, default: D) -> DurableFuture[T | D]: ...  # noqa: A002
+    def get(self, name: str, type: type[T], /, default: D) -> DurableFuture[T | D]: ...
     @overload
-    def get(self, name: str, type: Any = ..., /, default: Any = ...) -> DurableFuture[Any]: ...  # noqa: A002
+    def get(self, name: str, type: Any = ..., /, default: Any = ...) -> DurableFuture[Any]: ...
     def get(self, name: str, type: Any = Any, /, default: Any = None) -> DurableFuture[Any]:  # noqa: A002
         """The state entry, decoded as ``type``; ``default`` if there is none."""
         serde = serde_for(type)
         return self._read_state(
             name,
-            lambda result: default if isinstance(result, Void) else serde.deserialize(result.content),
+            lambda result: (
+                default if isinstance(result, Void) else serde.deserialize(result.content)
+            ),
         )
 
     def keys(self) -> DurableFuture[list[str]]:
@@ -531,9 +545,9 @@ class WorkflowSharedContext(ObjectSharedContext):
     __slots__ = ()
 
     @overload
-    def promise(self, name: str, type: type[T], /) -> DurablePromise[T]: ...  # noqa: A002
+    def promise(self, name: str, type: type[T], /) -> DurablePromise[T]: ...
     @overload
-    def promise(self, name: str, type: Any = ..., /) -> DurablePromise[Any]: ...  # noqa: A002
+    def promise(self, name: str, type: Any = ..., /) -> DurablePromise[Any]: ...
     def promise(self, name: str, type: Any = Any, /) -> DurablePromise[Any]:  # noqa: A002
         """The promise of this workflow key with this name."""
         return DurablePromise(self._attempt, name, serde_for(type))
@@ -628,7 +642,9 @@ def _headers(headers: Mapping[str, str] | None) -> Headers:
     return tuple(headers.items()) if headers else ()
 
 
-def _identity(text: str | None, what: Literal["idempotency_key", "scope", "limit_key"]) -> str | None:
+def _identity(
+    text: str | None, what: Literal["idempotency_key", "scope", "limit_key"]
+) -> str | None:
     if text == "":
         raise UsageError(f"an empty {what} identifies nothing: leave it out, or give it a value")
 

@@ -1,30 +1,30 @@
 """The errors of durable_trio, split by whose fault they are.
 
-    DurableTrioError
-    |-- TerminalError              the handler's or a peer's final word: never retried
-    |   |-- CancelledError         409: the invocation was cancelled
-    |   |-- InvocationTimeoutError 408: one of its own deadlines ended the invocation
-    |   `-- InvalidInputError      400: the input does not fit the handler's type
-    |-- UsageError                 the handler's code is wrong; it fails at its line
-    |   |-- ForeignAwaitError      something that is not durable was awaited
-    |   |-- ForeignDeadlineError   a native timeout or cancel scope surrounds a durable wait
-    |   |-- BusyWaitError          a loop polls for something that can only come when it waits
-    |   |-- NotDurableTaskError    a durable operation outside a durable task
-    |   |-- SerializationError     a value that cannot be encoded or decoded
-    |   |-- DefinitionError        a service or handler is declared wrongly
-    |   `-- UnknownServiceError    a service or handler nobody serves
-    |-- NonDeterminismError        the code does not do what its journal says it did
-    |-- RetryableError             the handler asks for a retry, after a delay of its choice
-    |-- FutureCancelledError       an awaited future was cancelled by its own scope
-    |-- FutureNotDoneError         the result of a pending future was asked for
-    |-- TooSlowError               a durable deadline passed (also a TimeoutError)
-    |-- EndOfChannel, ClosedResourceError, BrokenResourceError, WouldBlock
-    |                              channels and locks, as in trio and anyio
-    `-- StoreError                 the journal's storage is in trouble
-        |-- StoreLockedError       another process has it open
-        |-- StoreCorruptError      it is not a journal, or is damaged
-        |-- StoreVersionError      it was written by a newer version
-        `-- StoreWriteError        it could not be written: full disk, read-only, I/O error
+DurableTrioError
+|-- TerminalError              the handler's or a peer's final word: never retried
+|   |-- CancelledError         409: the invocation was cancelled
+|   |-- InvocationTimeoutError 408: one of its own deadlines ended the invocation
+|   `-- InvalidInputError      400: the input does not fit the handler's type
+|-- UsageError                 the handler's code is wrong; it fails at its line
+|   |-- ForeignAwaitError      something that is not durable was awaited
+|   |-- ForeignDeadlineError   a native timeout or cancel scope surrounds a durable wait
+|   |-- BusyWaitError          a loop polls for something that can only come when it waits
+|   |-- NotDurableTaskError    a durable operation outside a durable task
+|   |-- SerializationError     a value that cannot be encoded or decoded
+|   |-- DefinitionError        a service or handler is declared wrongly
+|   `-- UnknownServiceError    a service or handler nobody serves
+|-- NonDeterminismError        the code does not do what its journal says it did
+|-- RetryableError             the handler asks for a retry, after a delay of its choice
+|-- FutureCancelledError       an awaited future was cancelled by its own scope
+|-- FutureNotDoneError         the result of a pending future was asked for
+|-- TooSlowError               a durable deadline passed (also a TimeoutError)
+|-- EndOfChannel, ClosedResourceError, BrokenResourceError, WouldBlock
+|                              channels and locks, as in trio and anyio
+`-- StoreError                 the journal's storage is in trouble
+|-- StoreLockedError       another process has it open
+|-- StoreCorruptError      it is not a journal, or is damaged
+|-- StoreVersionError      it was written by a newer version
+`-- StoreWriteError        it could not be written: full disk, read-only, I/O error
 """
 
 from __future__ import annotations

@@ -160,6 +160,11 @@ class DurableFuture(Generic[T_co]):
         Awaiting it raises ``FutureCancelledError`` from then on. No effect once it has
         ended. It is what happens to every pending future of a cancelled scope.
         """
+        running_task("DurableFuture.cancel")
+        self.drop()
+
+    def drop(self) -> None:
+        """As ``cancel``, from the scheduler's side: no task has to be running."""
         if self._status is not FutureStatus.PENDING:
             return
 
@@ -172,8 +177,9 @@ class DurableFuture(Generic[T_co]):
             operation()
 
     def detach(self) -> None:
-        """Let the operation outlive its scope and task. What it is attached to ends at the latest
-        with the invocation; a call's callee goes on even then.
+        """Let the operation outlive its scope and task, and end with the invocation at the latest.
+
+        The callee of a detached call goes on even then.
         """
         running_task("DurableFuture.detach")
         self.move_to(None)

@@ -56,10 +56,15 @@ class TaskGroup(Protocol):
 class Host(Protocol):
     """What the attempt needs of a host."""
 
-    name: str
-    cancelled_type: type[BaseException]
-    harmless_answer: object
-    """What a harmless trap is resumed with."""
+    @property
+    def cancelled_type(self) -> type[BaseException]:
+        """The host's cancelled exception."""
+        ...
+
+    @property
+    def harmless_answer(self) -> object:
+        """What a harmless trap is resumed with."""
+        ...
 
     def cancelled(self) -> BaseException:
         """A new instance of the host's cancelled exception, to throw into a coroutine."""
@@ -89,8 +94,6 @@ class Host(Protocol):
 class TrioHost:
     """trio, through its ``lowlevel`` module."""
 
-    name: Final = "trio"
-
     def __init__(self) -> None:
         import outcome
         import trio
@@ -106,7 +109,7 @@ class TrioHost:
     def cancelled(self) -> BaseException:
         # The only way to a Cancelled that is not tied to a native scope; trio keeps it for
         # tests of its own and its keyword arguments have been stable since 0.31.
-        error: BaseException = self._cancelled._create(source="explicit", reason="durable scope")  # noqa: SLF001
+        error: BaseException = self._cancelled._create(source="explicit", reason="durable scope")
         return error
 
     def is_harmless(self, trap: object) -> bool:
@@ -114,7 +117,7 @@ class TrioHost:
 
     def scopes(self) -> object:
         task = self._lowlevel.current_task()
-        return task._cancel_status, len(task.child_nurseries)  # noqa: SLF001
+        return task._cancel_status, len(task.child_nurseries)
 
     def call_soon(self) -> Callable[[Callable[[], object]], None]:
         token = self._lowlevel.current_trio_token()
@@ -125,14 +128,13 @@ class TrioHost:
 class AsyncioHost:
     """asyncio, with anyio's cancel scopes on it."""
 
-    name: Final = "asyncio"
     cancelled_type: type[BaseException] = asyncio.CancelledError
     harmless_answer: object = None
 
     def __init__(self) -> None:
         from anyio._backends import _asyncio
 
-        self._states: Any = _asyncio._task_states  # noqa: SLF001
+        self._states: Any = _asyncio._task_states
         self.open_group: Any = anyio.create_task_group
         self.new_scope: Any = anyio.CancelScope
 
@@ -147,8 +149,10 @@ class AsyncioHost:
         return None if state is None else state.cancel_scope
 
     def call_soon(self) -> Callable[[Callable[[], object]], None]:
-        loop = asyncio.get_running_loop()
-        return loop.call_soon_threadsafe
+        call: Callable[[Callable[[], object]], Any] = (
+            asyncio.get_running_loop().call_soon_threadsafe
+        )
+        return call
 
 
 _hosts: dict[str, Host] = {}

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
-from ._journal._entries import AwaitTree, Entry, Failure, Headers, Value
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ._journal._entries import AwaitTree, Entry, Failure, Headers, Value
 
 
 @attrs.frozen

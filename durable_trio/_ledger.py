@@ -17,6 +17,7 @@ order of tasks is the scheduler's, comparison the cursor's, run bodies ``_bodies
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._exceptions import CancelledError, InvocationTimeoutError, TerminalError
@@ -178,7 +179,9 @@ class Ledger:
             self._intents[completion_id] = name
 
     def _send_cancel(self, invocation_id: str, name: str) -> None:
-        self.issue(SendSignal(invocation_id, CANCEL_SIGNAL, VOID, name))
+        # A divergence has failed the attempt; nothing of the user's is on the stack to be told.
+        with suppress(self.scheduler.cancelled_type):
+            self.issue(SendSignal(invocation_id, CANCEL_SIGNAL, VOID, name))
 
     # -- notifications
 
@@ -235,11 +238,10 @@ def settle(future: DurableFuture[Any], decode: Callable[[Any], Any], result: Res
 
     try:
         value = decode(result)
-    except Exception as error:  # noqa: BLE001  # whatever a serde raises belongs to the awaiter
+    except Exception as error:  # whatever a serde raises belongs to the awaiter
         future.end(FutureStatus.FAILED, error)
     else:
         future.end(FutureStatus.FINISHED, value)
-
 
 
 def awaited(futures: list[DurableFuture[Any]], intents: tuple[int, ...]) -> AwaitTree:

@@ -40,7 +40,9 @@ class TaskHandle(DurableFuture[T_co]):
 
     def cancel(self) -> None:
         """Cancel the child: every durable wait in it raises from now on. It may still clean up."""
-        self._task.root_scope.cancel()
+        running_task("TaskHandle.cancel")
+        if not self.done:
+            self._task.root_scope.request_cancel()
 
     def detach(self) -> None:
         """A child cannot outlive its nursery. Raises ``UsageError``."""
@@ -123,7 +125,7 @@ class Nursery:
         if exc is not None:
             if not isinstance(exc, scheduler.cancelled_type):
                 self._errors.append(exc)
-            self.cancel_scope.cancel()
+            self.cancel_scope.request_cancel()
         while self._alive:
             self._joining = True
             await park()
@@ -160,7 +162,7 @@ class Nursery:
             handle.end(FutureStatus.FAILED, error)
             self._errors.append(error)
             if not owner.scheduler.closed:
-                self.cancel_scope.cancel()
+                self.cancel_scope.request_cancel()
         if not self._alive and self._joining:
             self._joining = False
             owner.wake()
@@ -205,5 +207,3 @@ def _coroutine(async_fn: Callable[..., Any], args: tuple[Any, ...]) -> Coroutine
 
 async def _await(awaitable: Awaitable[T]) -> T:
     return await awaitable
-
-

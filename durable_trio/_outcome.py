@@ -17,7 +17,7 @@ code, message, metadata; never a traceback, which differs between attempts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
@@ -28,6 +28,7 @@ from ._exceptions import (
     RetryableError,
     TerminalError,
     TooSlowError,
+    UsageError,
 )
 from ._journal._entries import Failure
 
@@ -49,9 +50,9 @@ def outcome_of_error(
     error: BaseException, *, cancelled: bool, mapping: ErrorMapping | None
 ) -> Failure | Retry:
     """What an error that left the handler means. ``cancelled``: CANCEL was delivered to it."""
-    if not isinstance(error, Exception) and not isinstance(error, BaseExceptionGroup):
+    if not isinstance(error, (Exception, BaseExceptionGroup)):
         # The host's cancelled exception: the only other one that the attempt hands over.
-        return failure_of(CancelledError())
+        return failure_of(CancelledError()) if cancelled else Retry(_stray(error))
 
     leaves = list(_leaves(error))
     terminal = [_terminal(leaf, mapping) for leaf in leaves]
@@ -62,7 +63,7 @@ def outcome_of_error(
 
     finals = [final for final in terminal if final is not None]
     if not finals:
-        return failure_of(CancelledError())
+        return failure_of(CancelledError()) if cancelled else Retry(_stray(error))
 
     first = finals[0]
     if len(finals) == 1:
@@ -73,12 +74,22 @@ def outcome_of_error(
     return Failure(code, f"{len(finals)} errors: {message}", tuple(first.metadata.items()))
 
 
+def _stray(error: BaseException) -> UsageError:
+    stray = UsageError(
+        "the handler raised the host's cancelled exception, but nobody cancelled it. Do not keep "
+        "that exception to raise it later; use CancelScope.cancel() or raise TerminalError."
+    )
+    stray.__cause__ = error
+    return stray
+
+
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     if not isinstance(error, BaseExceptionGroup):
         yield error
         return
 
-    for inner in error.exceptions:
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    for inner in group.exceptions:
         # A cancelled leaf says that a sibling failed or the scope ended, nothing more.
         if isinstance(inner, Exception | BaseExceptionGroup):
             yield from _leaves(inner)

@@ -11,11 +11,12 @@ writes. Who decides what to write is the embedded runtime; how it is kept is the
 from __future__ import annotations
 
 import enum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
-from ._journal._entries import Entry, Failure, Headers, Notification, Value
+if TYPE_CHECKING:
+    from ._journal._entries import Entry, Failure, Headers, Notification, Value
 
 
 class InvocationStatus(enum.Enum):

@@ -6,12 +6,13 @@ Owns the values ``ctx.request`` and ``ctx.log`` give out.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
     from ._attempt import Attempt
 
 
@@ -58,7 +59,7 @@ class ReplayAwareLogger(logging.LoggerAdapter[logging.Logger]):
     ) -> tuple[Any, MutableMapping[str, Any]]:
         """Add the invocation and the branch to the record's ``extra``."""
         running = self._attempt.scheduler.running
-        extra = {
+        extra: dict[str, Any] = {
             "invocation_id": self._attempt.start.invocation_id,
             "branch": running.path if running is not None else "",
             **(kwargs.get("extra") or {}),

@@ -66,6 +66,8 @@ class Scheduler:
 
     ready: deque[DurableTask] = attrs.field(factory=deque[DurableTask])
     tasks: dict[DurableTask, None] = attrs.field(factory=dict[DurableTask, None])
+    held: dict[DurableFuture[Any], None] = attrs.field(factory=dict["DurableFuture[Any]", None])
+    """Futures that the end of a task waits for (``on_cancel="wait"``)."""
     running: DurableTask | None = None
     closed: bool = False
     host_trap: object = None
@@ -161,8 +163,10 @@ class Scheduler:
         return Pause.QUIESCENT
 
     def step(self, task: DurableTask) -> bool:
-        """Resume one task until it yields. True: it yielded ``host_trap``, and has to be resumed
-        with the host's answer before any other task.
+        """Resume one task until it yields.
+
+        True: it yielded ``host_trap``, and has to be resumed with the host's answer before
+        any other task.
         """
         value, exc = task.to_send, task.to_throw
         task.to_send = task.to_throw = None
@@ -176,7 +180,7 @@ class Scheduler:
         except StopIteration as stop:
             self._end(task, stop.value, None)
             return False
-        except BaseException as error:  # noqa: BLE001  # whatever it is, it is the task's outcome
+        except BaseException as error:  # whatever it is, it is the task's outcome
             self._end(task, None, error)
             return False
         finally:
@@ -240,9 +244,12 @@ class Scheduler:
             nonlocal waiting
             waiting -= 1
             if not waiting:
+                for future in held:
+                    del self.held[future]
                 task.on_end(task, value, error)
 
         for future in held:
+            self.held[future] = None
             future.subscribe(task, settled)
 
     def abandon(self, task: DurableTask) -> None:
@@ -258,7 +265,7 @@ class Scheduler:
         self.running = task
         try:
             task.context.run(task.coroutine.close)
-        except Exception as error:  # noqa: BLE001  # it ignored GeneratorExit, or broke on it
+        except Exception as error:  # it ignored GeneratorExit, or broke on it
             _log.warning("a task of %s could not be unwound: %r", task.path or "the handler", error)
         finally:
             self.running = None

@@ -51,7 +51,7 @@ def where(coroutine: Coroutine[Any, Any, Any]) -> str:
 
 def call_site() -> str:
     """``file:line`` of the innermost calling frame outside of this package."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # the documented way to the caller
+    frame: FrameType | None = sys._getframe(1)  # the documented way to the caller
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "<unknown line>"

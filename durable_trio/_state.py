@@ -26,7 +26,7 @@ class Unknown(enum.Enum):
 UNKNOWN: Final = Unknown.UNKNOWN
 """The view cannot tell; the adapter can."""
 
-Known: TypeAlias = bytes | None | Literal[Unknown.UNKNOWN]
+Known: TypeAlias = bytes | Literal[Unknown.UNKNOWN] | None
 
 
 class StateView:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
@@ -52,13 +52,11 @@ def step_of(function: Callable[..., Any]) -> Step:
 def _inspect(function: Callable[..., Any], code: CodeType | None) -> Step:
     inner: Any = function
     while isinstance(inner, functools.partial):
-        inner = inner.func
-    if not hasattr(inner, "__code__") and not inspect.ismethod(inner) and not isinstance(inner, type):
-        named = inner
-        inner = getattr(type(inner), "__call__", inner)
-        name = getattr(named, "__name__", type(named).__name__)
-    else:
-        name = getattr(inner, "__name__", type(inner).__name__)
+        inner = cast("Any", inner).func
+    name: str = getattr(inner, "__name__", type(inner).__name__)
+    if not isinstance(inner, type) and not inspect.isroutine(inner):
+        # An object that is called: what it says about itself is on its class.
+        inner = type(inner).__call__
     return Step(
         name=name.strip("<>"),
         is_async=inspect.iscoroutinefunction(inner),

@@ -84,6 +84,7 @@ class Event:
 
     def set(self) -> None:
         """Set the flag and wake all waiters in order."""
+        running_task("Event.set")
         if not self._set:
             self._set = True
             self._queue.wake_all()
@@ -128,6 +129,7 @@ class Semaphore:
 
     def acquire_nowait(self) -> None:
         """Take one. ``WouldBlock`` if none is left."""
+        running_task("Semaphore.acquire_nowait")
         if not self._value:
             raise WouldBlock("the semaphore's value is 0")
 
@@ -144,6 +146,7 @@ class Semaphore:
 
     def release(self) -> None:
         """Put one back: to the first waiter, or onto the value."""
+        running_task("Semaphore.release")
         if self._queue.wake_first() is None:
             if self._max_value is not None and self._value >= self._max_value:
                 raise ValueError(
@@ -289,6 +292,7 @@ class CapacityLimiter:
 
     def release_on_behalf_of(self, borrower: object) -> None:
         """Give a borrower's token back."""
+        running_task("CapacityLimiter.release")
         if borrower not in self._borrowers:
             raise UsageError("this borrower holds no token of the CapacityLimiter")
 
@@ -347,7 +351,7 @@ class Condition:
         from ._cancel import CancelScope
 
         task = running_task("Condition.wait")
-        self._lock._release(task)  # noqa: SLF001  # one module
+        self._lock._release(task)  # one module
         notified = Event()
         self._waiting.append(notified)
         try:

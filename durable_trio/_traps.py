@@ -1,9 +1,9 @@
 """The only functions that ever yield to the scheduler.
 
- 1. A durable task gives up the baton by yielding one of the ``Trap`` members below.
-    Whatever else reaches the scheduler was meant for the host: see ``_attempt.py``.
- 2. What to do next (who wakes the task, how the wait is aborted) is set on the task
-    before it yields; nothing runs in between.
+1. A durable task gives up the baton by yielding one of the ``Trap`` members below.
+Whatever else reaches the scheduler was meant for the host: see ``_attempt.py``.
+2. What to do next (who wakes the task, how the wait is aborted) is set on the task
+before it yields; nothing runs in between.
 """
 
 from __future__ import annotations

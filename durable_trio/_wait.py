@@ -70,6 +70,9 @@ async def sleep(seconds: float) -> None:
 async def sleep_until(deadline: float) -> None:
     """Sleep durably until a time in seconds since the epoch; a past one is over at once."""
     task = running_task("sleep_until")
+    if deadline == math.inf:
+        await sleep_forever()
+
     await check_cancelled(task)
     timer, _ = task.scheduler.start_timer(deadline, "sleep")
     await timer

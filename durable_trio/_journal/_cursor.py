@@ -13,6 +13,7 @@ now. It appends nothing and knows no task.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
@@ -35,8 +36,9 @@ from ._entries import (
     SetState,
     Signal,
     Sleep,
+    Value,
 )
-from ._mismatch import Mismatch
+from ._mismatch import Mismatch, branch_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +64,7 @@ def _same_name(
     return recorded.name == now.name
 
 
-def _always(recorded: Input, now: Input) -> bool:
+def _always(_recorded: Input, _now: Input) -> bool:
     return True
 
 
@@ -83,29 +85,35 @@ _KINDS: Final[dict[type, type]] = {
 }
 """A state read matches whichever way it was answered when it was recorded."""
 
-_WITHOUT_PAYLOAD: Final[dict[type, dict[str, object]]] = {
-    Call: {"parameter": b""},
-    OneWayCall: {"parameter": b""},
-    SetState: {"content": b""},
-}
-
 
 def _without_payload(command: Command) -> Command:
+    if isinstance(command, Call | OneWayCall):
+        return attrs.evolve(command, parameter=b"")
+
+    if isinstance(command, SetState):
+        return attrs.evolve(command, content=b"")
+
     if isinstance(command, Output | CompletePromise | CompleteAwakeable):
-        return attrs.evolve(command, result=attrs.evolve(command.result, **_blank(command.result)))
+        result = command.result
+        if isinstance(result, Value):
+            return attrs.evolve(command, result=Value(b""))
 
-    blank = _WITHOUT_PAYLOAD.get(type(command))
-    return attrs.evolve(command, **blank) if blank else command
-
-
-def _blank(result: object) -> dict[str, object]:
-    return {"content": b""} if hasattr(result, "content") else {}
+    return command
 
 
 class Cursor:
     """See the module's docstring. ``recorded`` starts with the Input command."""
 
-    __slots__ = ("_commands", "_index", "_notification", "_notifications", "check_payloads", "known")
+    __slots__ = (
+        "_by_branch",
+        "_commands",
+        "_counted",
+        "_index",
+        "_notification",
+        "_notifications",
+        "check_payloads",
+        "known",
+    )
 
     def __init__(self, recorded: Sequence[Entry], *, check_payloads: bool = True) -> None:
         self._commands: list[Command] = []
@@ -113,6 +121,8 @@ class Cursor:
         self.known: set[int] = set()
         self.check_payloads = check_payloads
         self._index = 0
+        self._by_branch: Counter[str] | None = None
+        self._counted = 0
         self._notification = 0
         for entry in recorded:
             if isinstance(entry, Completion):
@@ -137,11 +147,6 @@ class Cursor:
     def command_index(self) -> int:
         """The number of commands consumed so far: the index of the next one."""
         return self._index
-
-    @property
-    def remaining(self) -> Sequence[Command]:
-        """The recorded commands that the code has not issued yet."""
-        return self._commands[self._index :]
 
     @property
     def last(self) -> Command | None:
@@ -172,11 +177,28 @@ class Cursor:
             return notification
 
         if self._index < len(self._commands):
-            raise Mismatch(
-                recorded=self._commands[self._index], now=None, last=self.last, index=self._index
-            )
+            raise self.left_over(ended=False)
 
         return None
+
+    def left_over(self, *, ended: bool) -> Mismatch:
+        """The divergence of code that waits, or has ended, where it went on when it was recorded."""
+        return Mismatch(
+            recorded=self._commands[self._index],
+            now=None,
+            last=self.last,
+            index=self._index,
+            ended=ended,
+        )
+
+    def branch_replays(self, path: str) -> bool:
+        """Whether recorded commands of the branch with this path are left."""
+        if self._by_branch is None:
+            self._by_branch = Counter(branch_of(command.name) for command in self._commands)
+        while self._counted < self._index:
+            self._by_branch[branch_of(self._commands[self._counted].name)] -= 1
+            self._counted += 1
+        return self._by_branch[path] > 0
 
     def _equivalent(self, recorded: Command, now: Command) -> bool:
         kind = _KINDS.get(type(recorded), type(recorded))

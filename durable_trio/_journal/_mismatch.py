@@ -6,11 +6,12 @@ Owns what is shown to a person. Finding a divergence is the cursor's.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from ._entries import Command
+if TYPE_CHECKING:
+    from ._entries import Command
 
 _MARKS: Final = {"same": " ", "recorded": "-", "now": "+"}
 
@@ -27,17 +28,24 @@ _REMEDY: Final = (
 _BRANCH: Final = re.compile(r"((?:[^/]+\[\d+\]/)*[^/]+\[\d+\])(?:/|$)")
 
 
-class Mismatch(Exception):  # noqa: N818  # internal: reported as NonDeterminismError
-    """Raised by the cursor; ``now`` is None where the code waits instead of going on."""
+class Mismatch(Exception):  # internal: reported as NonDeterminismError
+    """Raised by the cursor; ``now`` is None where the code waits, or has ended, instead of going on."""
 
     def __init__(
-        self, *, recorded: Command | None, now: Command | None, last: Command | None, index: int
+        self,
+        *,
+        recorded: Command | None,
+        now: Command | None,
+        last: Command | None,
+        index: int,
+        ended: bool = False,
     ) -> None:
         super().__init__(index)
         self.recorded = recorded
         self.now = now
         self.last = last
         self.index = index
+        self.ended = ended
 
 
 def branch_of(name: str) -> str:
@@ -70,12 +78,12 @@ def report(mismatch: Mismatch, *, branch: str, site: str) -> str:
     lines.append(
         f"  {_MARKS['recorded']} {describe(recorded)}  (recorded)"
         if recorded is not None
-        else f"  {_MARKS['recorded']} nothing  (recorded)"
+        else f"  {_MARKS['recorded']} an answer to a later command  (recorded)"
     )
     lines.append(
         f"  {_MARKS['now']} {describe(now)}  (the code now)"
         if now is not None
-        else f"  {_MARKS['now']} waits for something else  (the code now)"
+        else f"  {_MARKS['now']} {'has ended' if mismatch.ended else 'waits'}  (the code now)"
     )
     if recorded is not None and now is not None:
         lines.extend(_differences(recorded, now))
