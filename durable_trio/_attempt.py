@@ -147,7 +147,7 @@ class Attempt:
 
     def close_input(self) -> None:
         """Nothing but proposed results will be delivered: suspend when nothing executes."""
-        self._input_closed = True
+        self._input_closed = self.bodies.closing = True
         self._wake()
 
     def abort(self, error: Exception) -> None:

@@ -76,6 +76,7 @@ class Bodies:
         "_pending",
         "_start",
         "_wake",
+        "closing",
     )
 
     def __init__(
@@ -99,6 +100,8 @@ class Bodies:
         self._backing_off: dict[RunBody, float] = {}
         self._executing: dict[RunBody, None] = {}
         self._first = True
+        self.closing = False
+        """Whether the attempt suspends as soon as nothing executes."""
 
     def open(self, host: Host, group: TaskGroup) -> None:
         """Bodies run in this task group of the host's from now on."""
@@ -169,7 +172,9 @@ class Bodies:
                     self._journal.propose(body.completion_id, result)
         finally:
             del self._executing[body]
-            self._wake()
+            if scope.cancel_called or self.closing or self._backing_off:
+                # No completion will come that wakes the driver, or it may end the attempt now.
+                self._wake()
 
     async def _result(self, body: RunBody, error: Exception | None) -> Value | Failure | None:
         retries, elapsed = 0, 0.0

@@ -51,9 +51,6 @@ class FutureStatus(enum.Enum):
     FAILED = enum.auto()
 
 
-_OPEN = frozenset({FutureStatus.PENDING, FutureStatus.CANCELLING})
-
-
 class DurableFuture(Generic[T_co]):
     """A result that is on its way. Made by operations, nurseries and combinators, never by you.
 
@@ -65,6 +62,7 @@ class DurableFuture(Generic[T_co]):
         "_cancel_operation",
         "_inputs",
         "_kind",
+        "_open",
         "_scope",
         "_status",
         "_value",
@@ -95,6 +93,7 @@ class DurableFuture(Generic[T_co]):
         self._cancel_operation: Callable[[], None] | None = None
         self._scope = scope
         self._status = FutureStatus.PENDING
+        self._open = True
         self._value: Any = None
         self._waiters: dict[object, Callable[[], object]] | None = None
         self._inputs: tuple[DurableFuture[Any], ...] = ()
@@ -108,7 +107,7 @@ class DurableFuture(Generic[T_co]):
         task = running_task(f"await {self.name or 'future'}")
         if task.scheduler.is_cancelled(task):
             yield from task.scheduler.refuse(task)
-        if self._status in _OPEN:
+        if self._open:
             if self.scheduler is not task.scheduler:
                 raise UsageError(
                     f"the future {self.name!r} belongs to another invocation. Pass its result, "
@@ -130,7 +129,7 @@ class DurableFuture(Generic[T_co]):
     @property
     def done(self) -> bool:
         """Whether it has ended."""
-        return self._status not in _OPEN
+        return not self._open
 
     @property
     def succeeded(self) -> bool:
@@ -140,7 +139,7 @@ class DurableFuture(Generic[T_co]):
     @property
     def return_value(self) -> T_co:
         """The value. Raises the failure, ``FutureCancelledError`` or ``FutureNotDoneError``."""
-        if self._status in _OPEN:
+        if self._open:
             raise FutureNotDoneError(f"{self.name!r} is still pending; await it first")
 
         return self._outcome()
@@ -191,12 +190,12 @@ class DurableFuture(Generic[T_co]):
 
     def end(self, status: FutureStatus, value: Any) -> None:
         """End it, once; later ends are ignored, at the same place live and on replay."""
-        if self._status not in _OPEN:
+        if not self._open:
             return
 
         if self._status is FutureStatus.CANCELLING:
             status, value = FutureStatus.CANCELLED, None
-        self._status, self._value = status, value
+        self._status, self._value, self._open = status, value, False
         self.ended_at = self.scheduler.next_end()
         self._cancel_operation = None
         scope, self._scope = self._scope, None
@@ -213,7 +212,7 @@ class DurableFuture(Generic[T_co]):
 
     def subscribe(self, key: object, tell: Callable[[], object]) -> None:
         """Call ``tell`` when the future ends, at once if it has."""
-        if self._status not in _OPEN:
+        if not self._open:
             tell()
         elif self._waiters is None:
             self._waiters = {key: tell}
@@ -227,7 +226,7 @@ class DurableFuture(Generic[T_co]):
 
     def move_to(self, scope: CancelScope | None) -> None:
         """Make it end with another scope, or with none."""
-        if self._status not in _OPEN:
+        if not self._open:
             return
 
         if self._scope is not None:
@@ -245,11 +244,11 @@ class DurableFuture(Generic[T_co]):
         if self._inputs:
             return any(future.holds() for future in self._inputs)
 
-        return self.waits_when_cancelled and self._status in _OPEN
+        return self.waits_when_cancelled and self._open
 
     def await_tree(self) -> AwaitTree | None:
         """The notifications it still waits for; None: none at all."""
-        if self._status not in _OPEN:
+        if not self._open:
             return None
 
         if self._kind is None:
