@@ -41,7 +41,6 @@ from ._journal._entries import GetPromise as GetPromise
 from ._journal._entries import GetState as GetState
 from ._journal._entries import GetStateKeys as GetStateKeys
 from ._journal._entries import Headers as Headers
-from ._journal._entries import IdempotentTarget as IdempotentTarget
 from ._journal._entries import Input as Input
 from ._journal._entries import InvocationId as InvocationId
 from ._journal._entries import InvocationTarget as InvocationTarget
@@ -59,7 +58,6 @@ from ._journal._entries import StateKeys as StateKeys
 from ._journal._entries import Target as Target
 from ._journal._entries import Value as Value
 from ._journal._entries import Void as Void
-from ._journal._entries import WorkflowTarget as WorkflowTarget
 from ._records import AppendEntries as AppendEntries
 from ._records import DeleteInvocation as DeleteInvocation
 from ._records import DeleteJournal as DeleteJournal
