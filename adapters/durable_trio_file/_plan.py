@@ -122,7 +122,7 @@ _MOST_PARAMETERS: Final = 999
 
 def _sized(width: int, sql: str) -> tuple[tuple[int, str], ...]:
     row = f"({', '.join('?' * width)})"
-    sizes = (size for size in (64, 16, 4, 1) if size * width <= _MOST_PARAMETERS)
+    sizes = (size for size in (64, 16, 8, 4, 3, 2, 1) if size * width <= _MOST_PARAMETERS)
     return tuple((size, sql.format(rows=", ".join([row] * size))) for size in sizes)
 
 
@@ -156,6 +156,7 @@ class Plan:
         self._sequence = sequence
         self._statements: list[Statement] = []
         self._rows: list[list[Row]] = [[] for _ in Lane]
+        self._used: set[Lane] = set()
         self._touched: dict[Touch, Lane] = {}
 
     def add(self, ops: Iterable[Op]) -> None:
@@ -169,7 +170,9 @@ class Plan:
             for touch in op.touches:
                 touched[touch] = lane
             self._rows[lane].extend(op.rows)
-            self._sequence = max(self._sequence, op.sequence)
+            self._used.add(lane)
+            if op.sequence > self._sequence:
+                self._sequence = op.sequence
 
     def take(self) -> list[Statement]:
         """The statements for everything added since the last time."""
@@ -181,16 +184,16 @@ class Plan:
         return statements
 
     def _cut(self) -> None:
-        for sizes, rows in zip(_STATEMENTS, self._rows, strict=True):
-            if not rows:
-                continue
-            start = 0
-            for size, sql in sizes:
-                while len(rows) - start >= size:
+        for lane in sorted(self._used):
+            rows = self._rows[lane]
+            start, end = 0, len(rows)
+            for size, sql in _STATEMENTS[lane]:
+                while end - start >= size:
                     values = list(chain.from_iterable(rows[start : start + size]))
                     self._statements.append((sql, values))
                     start += size
             rows.clear()
+        self._used.clear()
         self._touched.clear()
 
 

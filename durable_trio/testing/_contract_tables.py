@@ -6,16 +6,21 @@ builders that all cases share. ``_contract`` runs them.
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
 from durable_trio import abc
+from durable_trio._journal._entries import IdempotentTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Status: TypeAlias = abc.InvocationStatus
+
+_SEQUENCES: Final = (list, tuple)
+_LONGEST: Final = 400
 
 ME: Final = abc.Waiter("inv_me", 3)
 YOU: Final = abc.Waiter("inv_you", 4)
@@ -29,9 +34,22 @@ class Storage:
     reopen: Callable[[abc.JournalStore], abc.JournalStore]
 
 
-def expect(what: str, expected: object, found: object) -> None:
-    if expected != found:
-        raise AssertionError(f"{what}: expected {expected!r}, found {found!r}")
+def expect(what: str, expected: Any, found: Any) -> None:
+    """Raises an ``AssertionError`` that is readable for long sequences and payloads as well."""
+    if expected == found:
+        return
+    if type(expected) in _SEQUENCES and type(found) in _SEQUENCES:
+        pairs = zip_longest(expected, found, fillvalue="nothing")
+        place, (expected, found) = next(
+            (place, pair) for place, pair in enumerate(pairs) if pair[0] != pair[1]
+        )
+        what = f"{what}, item {place}"
+    raise AssertionError(f"{what}: expected {_short(expected)}, found {_short(found)}")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def record(number: int, **changes: Any) -> abc.InvocationRecord:
@@ -149,7 +167,7 @@ async def _every_entry_and_payload_comes_back_unchanged(storage: Storage) -> Non
         ]
     entries += [
         abc.Run(1, 'a[3]/"b"\\\n'),
-        abc.Attach(abc.IdempotentTarget("s", "h", "i", None), 1),
+        abc.Attach(IdempotentTarget("s", "h", "i", None), 1),
         abc.SendSignal("inv_1", "go", abc.Failure(400, "bad", (("k", "v"),))),
         abc.Completion(5, abc.StateKeys(("a", "b"))),
         abc.Completion(6, abc.InvocationId("inv_2")),
