@@ -1,0 +1,69 @@
+"""The mistake: starting tasks that are not durable, and the error that finds it.
+
+Elsewhere this is the goroutine in a handler. A task of anyio's (or of trio's, or of
+``asyncio.create_task``) journals nothing, so what it does and when would differ on a
+replay. It is found on the first run, at its line, not when a replay goes astray. Start
+durable tasks instead, with ``durable_trio.open_nursery``; anything goes inside of a
+``ctx.run`` (see ``concurrency_inside_run.py``).
+"""
+
+from tempfile import TemporaryDirectory
+
+import anyio
+import trio
+
+from durable_trio import Context, InvocationRetryPolicy, Service, TerminalError, open_nursery
+from durable_trio.local import LocalRuntime
+from durable_trio_file import FileJournal
+
+# By default a wrong handler is tried again, since it may be mended meanwhile.
+ONCE = InvocationRetryPolicy(max_attempts=1, on_max_attempts="kill")
+
+letters = Service("Letters", retry_policy=ONCE)
+services = [letters]
+
+
+async def fetch(letter: str) -> str:
+    """Stands for a request."""
+    await anyio.sleep(0.005)
+    return letter.upper()
+
+
+@letters.handler
+async def wrong(ctx: Context) -> list[str]:
+    found: list[str] = []
+
+    async def collect(letter: str) -> None:
+        found.append(await fetch(letter))
+
+    async with anyio.create_task_group() as group:  # nobody journals who is first
+        for letter in "abc":
+            group.start_soon(collect, letter)
+    return found
+
+
+@letters.handler
+async def right(ctx: Context) -> list[str]:
+    found: list[str] = []
+
+    async def collect(letter: str) -> None:
+        found.append(await ctx.run(fetch, letter))
+
+    async with open_nursery() as nursery:  # the journal does
+        for letter in "abc":
+            nursery.start_soon(collect, letter)
+    return sorted(found)
+
+
+async def main() -> None:
+    with TemporaryDirectory() as folder:
+        async with LocalRuntime(services, FileJournal(f"{folder}/letters.journal")) as runtime:
+            try:
+                await runtime.call(wrong)
+            except TerminalError as error:
+                print(error)
+            print(await runtime.call(right))
+
+
+if __name__ == "__main__":
+    trio.run(main)

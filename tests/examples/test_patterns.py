@@ -1,0 +1,276 @@
+"""Every pattern, straight through and killed at every transaction, over every store and loop."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import runpy
+from collections import Counter
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import attrs
+import pytest
+
+from durable_trio import ServiceOptions, StoreWriteError, TerminalError
+from durable_trio.local import LocalRuntime
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+    from types import ModuleType
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+README = EXAMPLES / "README.md"
+
+
+@attrs.frozen
+class Case:
+    """One call of one handler, and what it gives: a value, or the text of its error."""
+
+    example: str
+    handler: str
+    argument: Callable[[ModuleType], Any] | None
+    expected: Callable[[ModuleType], Any]
+
+    def __str__(self) -> str:
+        return f"{self.example}.{self.handler}"
+
+
+def case(example: str, handler: str, argument: Any = None, expected: Any = None) -> Case:
+    """A case; argument and expected value may be functions of the example's module."""
+
+    def function_of(value: Any) -> Callable[[ModuleType], Any]:
+        return cast("Callable[[ModuleType], Any]", value) if callable(value) else lambda _: value
+
+    return Case(
+        example, handler, None if argument is None else function_of(argument), function_of(expected)
+    )
+
+
+def _invoices(module: ModuleType) -> Any:
+    return [module.Invoice(number, number * 100) for number in range(1, 6)]
+
+
+def _bad_invoices(module: ModuleType) -> Any:
+    return [
+        module.Invoice(1, 100),
+        module.Invoice(2, -1),
+        module.Invoice(3, 1),
+        module.Invoice(4, -9),
+    ]
+
+
+def _payments(module: ModuleType) -> Any:
+    return [module.Payment("ada", 100), module.Payment("bob", 70), module.Payment("ada", 5)]
+
+
+def _in_time(module: ModuleType) -> Any:
+    return module.Job("hello", takes=0.001, patience=60)
+
+
+def _too_late(module: ModuleType) -> Any:
+    return module.Job("hello", takes=60, patience=0.02)
+
+
+def _page(module: ModuleType) -> Any:
+    return module.Page("ada, customer since 2019", ["A-17", "A-42"], "on its way")
+
+
+def _trip(module: ModuleType) -> Any:
+    return module.Trip("clear over Lisbon", 0.92, ["Grand Lisbon", "Hotel Lisbon"])
+
+
+def _poem(module: ModuleType) -> Any:
+    return module.POEM
+
+
+FOREIGN = re.compile(
+    r"ForeignAwaitError: .*foreign_task\.py:\d+: something that is not durable was awaited"
+)
+
+CASES = [
+    case("parallel_runs", "in_euro", None, {"amsterdam": 41.5, "new york": 42.3, "tokyo": 39.6}),
+    case("parallel_runs", "quoted", None, [41.5, 47.0, 6600.0]),
+    case("parallel_calls", "page", "ada", _page),
+    case("parallel_calls", "header", "ada", "ada, customer since 2019 (2 orders)"),
+    case("basic_race", "fastest", None, "package from berlin"),
+    case("basic_race", "fastest_mirror", None, "berlin: package from berlin"),
+    case("race_with_timeout", "translated", _in_time, "HELLO"),
+    case("race_with_timeout", "translated", _too_late, "hello"),
+    case("race_with_timeout", "translated_or_error", _in_time, "HELLO"),
+    case("race_with_timeout", "translated_or_error", _too_late, "too slow"),
+    case("race_with_timeout", "translated_or_timer", _in_time, "HELLO"),
+    case("race_with_timeout", "translated_or_timer", _too_late, "the timer won"),
+    case("fallback", "title", "book-1", "Middlemarch"),
+    case("fallback", "title", "book-2", "Silas Marner (cached)"),
+    case("wait_for_all", "everywhere", ["oslo", "rome", "lima"], [4, 19, 22]),
+    case("wait_for_all", "everywhere", ["oslo", "atlantis"], re.compile("no station in atlantis")),
+    case("wait_for_all", "everywhere_or_nothing", ["oslo", "lima"], [4, 22]),
+    case("wait_for_all", "everywhere_or_nothing", ["oslo", "atlantis", "lima"], []),
+    case("wait_combinator", "thumbnails", ["cat.png", "dog.png"], "2 thumbnails made"),
+    case(
+        "wait_combinator",
+        "report",
+        ["cat.png", "notes.txt"],
+        {"cat.png": "made", "notes.txt": "ValueError: notes.txt is no image"},
+    ),
+    case("fan_out_fan_in", "total", _invoices, 1500),
+    case("fan_out_fan_in", "total_or_errors", _invoices, 1500),
+    case(
+        "fan_out_fan_in",
+        "total_or_errors",
+        _bad_invoices,
+        re.compile("2 failed: invoice 2 is negative, invoice 4 is negative"),
+    ),
+    case(
+        "partial_failures",
+        "digest",
+        ["gazette", "mirror", "herald"],
+        ["Rain again", "Trains on time"],
+    ),
+    case("partial_failures", "digest", ["mirror"], re.compile("no paper could be fetched")),
+    case("partial_failures", "coverage", ["gazette", "mirror", "herald"], "2 of 3 papers"),
+    case(
+        "map_reduce",
+        "top_words",
+        _poem,
+        [("the", 5), ("rain", 3), ("and", 1)],
+    ),
+    case("concurrent_object_writes", "pay", _payments, {"ada": 105, "bob": 70}),
+    case("concurrent_object_writes", "pay_everybody", 1, [1, 1, 1]),
+    case("racing_strategies", "results", None, "fuzzy: teapot, teacup"),
+    case("racing_strategies", "any_results", None, ["teapot", "teacup"]),
+    case("concurrent_steps", "plan", "Lisbon", _trip),
+    case("concurrent_steps", "quick_plan", "Lisbon", _trip),
+    case("foreign_task", "wrong", None, FOREIGN),
+    case("foreign_task", "right", None, ["A", "B", "C"]),
+    case("concurrency_inside_run", "reachable", None, {"/": 4120, "/about": 980, "/blog": 15200}),
+]
+
+
+PRINTED = {
+    "parallel_runs": r"{'amsterdam': 41.5, 'new york': 42.3, 'tokyo': 39.6}\n\[41.5, 47.0, 6600.0\]\n",
+    "parallel_calls": r"Page\(profile='ada, customer since 2019', .*\)\nada, .* \(2 orders\)\n",
+    "basic_race": r"package from berlin\nberlin: package from berlin\n",
+    "race_with_timeout": r"HELLO\nhello\ntoo slow\nthe timer won\n",
+    "fallback": r"Middlemarch\nSilas Marner \(cached\)\n",
+    "wait_for_all": r"\[4, 19, 22\]\n\[\]\nfailed: .*no station in atlantis.*\n",
+    "wait_combinator": r"2 thumbnails made\n{'cat.png': 'made', 'notes.txt': .*, 'dog.png': 'made'}\n",
+    "fan_out_fan_in": r"2800\n2800\n",
+    "partial_failures": r"\['Rain again', 'Trains on time'\]\n2 of 3 papers\n",
+    "map_reduce": r"\[\('the', 5\), \('rain', 3\), \('and', 1\)\]\n",
+    "concurrent_object_writes": r"{'ada': 105, 'bob': 70}\n\[106, 71, 1\]\n",
+    "racing_strategies": r"fuzzy: teapot, teacup\n\['teapot', 'teacup'\]\n",
+    "concurrent_steps": r"(Trip\(sky='clear over Lisbon', rate=0.92, hotels=.*\)\n){2}",
+    "foreign_task": r"ForeignAwaitError: .*\n\['A', 'B', 'C'\]\n",
+    "concurrency_inside_run": r"{'/': 4120, '/about': 980, '/blog': 15200}\n",
+}
+
+
+class Life:
+    """One life of a process: what it executed and what it returned."""
+
+    def __init__(self, module: ModuleType, asked: Case) -> None:
+        self.module, self.case = module, asked
+        self.executed: Counter[str] = Counter()
+        self.result: Any = None
+
+    async def live(self, store: Any) -> None:
+        """Call the handler, or go on with the call of an earlier life. Dies with the store."""
+        defaults = ServiceOptions(run_contexts=[self._executing], journal_retention=3600)
+        async with LocalRuntime(self.module.services, store, defaults=defaults) as runtime:
+            argument = () if self.case.argument is None else (self.case.argument(self.module),)
+            handlers = [
+                handler
+                for service in self.module.services
+                for handler in service.handlers.values()
+                if handler.function.__name__ == self.case.handler
+            ]
+            try:
+                self.result = await runtime.call(handlers[0], *argument, idempotency_key="once")
+            except TerminalError as error:
+                self.result = error
+
+    @asynccontextmanager
+    async def _executing(self, name: str) -> AsyncGenerator[None]:
+        self.executed[name] += 1
+        yield
+
+
+def check(life: Life) -> None:
+    """It gave what the case expects."""
+    expected = life.case.expected(life.module)
+    if isinstance(expected, re.Pattern):
+        assert isinstance(life.result, TerminalError)
+        assert re.search(cast("re.Pattern[str]", expected), str(life.result))
+    else:
+        assert expected == life.result
+
+
+each_case = pytest.mark.parametrize("asked", CASES, ids=str)
+
+
+@each_case
+def test_straight_through(asked: Case, backend: str, new_disk: Any, load: Any) -> None:
+    """The handler gives what the example says, and each run is told apart by its name."""
+    disk = new_disk()
+    life = Life(load(asked.example), asked)
+
+    anyio.run(life.live, disk.open(None), backend=backend)
+
+    check(life)
+    names = disk.runs()
+    assert sorted(set(names)) == sorted(names)
+
+
+@each_case
+def test_killed_at_every_transaction(asked: Case, backend: str, new_disk: Any, load: Any) -> None:
+    """Wherever it is killed, the next life ends as if nothing had happened, and repeats nothing.
+
+    Every other time the next life is one of the other event loop.
+    """
+    module = load(asked.example)
+    other = {"trio": "asyncio", "asyncio": "trio"}[backend]
+    carried_over: set[str] = set()
+    crash_at, disk = 0, new_disk()
+    for crash_at in itertools.count(1):
+        disk = new_disk()
+        first = Life(module, asked)
+        try:
+            anyio.run(first.live, disk.open(crash_at), backend=backend)
+        except StoreWriteError:
+            pass
+        else:
+            check(first)
+            break
+
+        done = disk.completed_runs()
+        second = Life(module, asked)
+        anyio.run(second.live, disk.open(None), backend=other if crash_at % 2 else backend)
+        check(second)
+        assert not done & set(second.executed)
+        carried_over |= done
+    assert crash_at > 2
+    assert carried_over == disk.completed_runs()
+
+
+@pytest.mark.parametrize(("example", "printed"), PRINTED.items(), ids=PRINTED)
+def test_the_script(example: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run as a script, it prints what its handlers gave."""
+    runpy.run_path(str(EXAMPLES / f"{example}.py"), run_name="__main__")
+
+    assert re.fullmatch(printed, capsys.readouterr().out)
+
+
+def test_the_list_of_examples() -> None:
+    """Every example is tested here, and has its line in the list of examples."""
+    examples = {path.stem for path in EXAMPLES.glob("*.py")} - {"directory_report"}
+    listed = re.findall(
+        r"^\| \[(\w+)\.py\]\((\w+)\.py\) \|", README.read_text("utf-8"), re.MULTILINE
+    )
+
+    assert examples == {case.example for case in CASES} == set(PRINTED)
+    assert sorted([*examples, "directory_report"]) == sorted(name for name, _ in listed)
+    assert all(text == target for text, target in listed)
