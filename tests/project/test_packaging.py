@@ -22,7 +22,9 @@ def test_every_adapter_is_listed_in_the_wheel(project: Any) -> None:
         path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("adapters/*/__init__.py")
     )
 
-    assert ["durable_trio", *adapters] == sorted(listed, key=lambda name: (name != "durable_trio", name))
+    assert ["durable_trio", *adapters] == sorted(
+        listed, key=lambda name: (name != "durable_trio", name)
+    )
 
 
 def test_every_package_is_typed(project: Any) -> None:
