@@ -36,17 +36,17 @@ from durable_trio._invocation import (
     InvocationStart,
     seed_of,
 )
-from durable_trio._journal._entries import CANCEL_SIGNAL, AwaitTree, Completion, Failure, Sleep
+from durable_trio._journal._entries import Completion, Failure, Sleep
 from durable_trio._records import InvocationStatus, PutInvocation
 
 from ._journal import AttemptJournal
 from ._live import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from durable_trio._handler import AnyHandler
-    from durable_trio._journal._entries import Entry, Notification
+    from durable_trio._journal._entries import Entry
     from durable_trio._records import InvocationRecord
 
     from ._effects import Effects
@@ -119,8 +119,10 @@ class Attempts:
                     self._completed(live)
                 return
 
-            missed = live.inflight or any(_awaits(end.awaiting, late) for late in live.late)
-            if not missed:
+            # Effects that a crash would leave unapplied are found again by a load, and a
+            # recovery loads who is RUNNING, not who is SUSPENDED.
+            await self._effects.drained(live.id)
+            if not (live.inflight or live.late):
                 self._endings.suspended(live)
                 return
 
@@ -130,7 +132,7 @@ class Attempts:
         live.attempt = live.journal = None
         async with engine.locks.hold(live.id):
             live.backlog.clear()
-            live.late.clear()
+            live.late = False
             live.generation += 1
             entries = await engine.store.journal(live.id)
             waiters = await engine.store.waiters(live.id)
@@ -218,19 +220,3 @@ def sleeping(entries: Sequence[Entry]) -> set[int]:
     return started.difference(
         entry.completion_id for entry in entries if isinstance(entry, Completion)
     )
-
-
-def _awaits(tree: AwaitTree, notification: Notification) -> bool:
-    """Whether an attempt that suspended with ``tree`` has use for ``notification``."""
-    if isinstance(notification, Completion):
-        return any(notification.completion_id in node.completions for node in _nodes(tree))
-
-    return notification.signal == CANCEL_SIGNAL or any(
-        notification.signal in node.signals for node in _nodes(tree)
-    )
-
-
-def _nodes(tree: AwaitTree) -> Iterator[AwaitTree]:
-    yield tree
-    for nested in tree.nested:
-        yield from _nodes(nested)

@@ -112,18 +112,22 @@ class Effects:
     # -- on behalf of an attempt
 
     def apply(
-        self, live: LiveInvocation, commands: Iterable[Command], transaction: Transaction
+        self, live: LiveInvocation, buffer: Iterable[Command | Completion], transaction: Transaction
     ) -> list[Entry]:
         """Apply commands in order, or see to it that they are. Returns the entries to append."""
         entries: list[Entry] = []
-        for command in commands:
-            entries.append(command)
-            effect = EFFECTS.get(type(command))
+        for entry in buffer:
+            entries.append(entry)
+            if isinstance(entry, Completion):
+                transaction.own(live, entry)
+                continue
+
+            effect = EFFECTS.get(type(entry))
             if effect is None:
                 continue
 
-            if effect.now is None or not effect.now(self, live, command, transaction, entries):
-                self.enqueue(live.record, command)
+            if effect.now is None or not effect.now(self, live, entry, transaction, entries):
+                self.enqueue(live.record, entry)
         return entries
 
     def resume(self, live: LiveInvocation, journal: Sequence[Entry]) -> None:

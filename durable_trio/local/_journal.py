@@ -5,7 +5,8 @@ Owns the buffer between an attempt and the store. It implements ``abc.Journal``.
  1. Commands are written at the attempt's quiescence, all at once, together with what they
     do. The attempt does not wait for that write; what is released because of it (a
     child's id, a signal) waits for its commit.
- 2. A run's result is written as soon as it is proposed and delivered once it is durable.
+ 2. A run's result is written as soon as it is proposed, but never before its command, and
+    delivered once it is durable.
  3. A closed journal takes nothing any more: what a torn down attempt still does is lost,
     as it would be in a crash.
 """
@@ -36,13 +37,14 @@ class AttemptJournal:
     """See the module's docstring."""
 
     __slots__ = (
-        "_commands",
+        "_buffer",
         "_effective",
         "_effects",
         "_engine",
         "_forgotten",
         "_id",
         "_live",
+        "_proposed",
         "_residency",
         "closed",
     )
@@ -55,8 +57,11 @@ class AttemptJournal:
         self._engine = engine
         self._effects = effects
         self._residency = residency
-        self._commands: list[Command] = []
+        self._buffer: list[Command | Completion] = []
         self._effective = False
+        """Whether a buffered command does more than be journaled."""
+        self._proposed: list[Completion] = []
+        """The buffered completions."""
         self._forgotten: list[int] = []
         self.closed = False
 
@@ -70,21 +75,22 @@ class AttemptJournal:
             if effect.check is not None:
                 effect.check(self._effects, self._live, command)
             self._effective = True
-        self._commands.append(command)
+        self._buffer.append(command)
 
     def propose(self, completion_id: int, result: Value | Failure) -> None:
         """Make a run's result durable, then deliver it."""
         if self.closed:
             return
 
-        live = self._live
-        live.inflight += 1
-        live.progressed = True
+        self._live.inflight += 1
         completion = Completion(completion_id, result)
-        self._engine.store.write(
-            (AppendEntries(self._id, (completion,)),),
-            partial(self._proposed, completion, live.generation),
-        )
+        self._proposed.append(completion)
+        if self._buffer:
+            # Commands that are not written yet are flushed soon, and this with them.
+            self._buffer.append(completion)
+        else:
+            self._buffer.append(completion)
+            self._write()
 
     def forget(self, completion_id: int) -> None:
         """Remove the timer that nobody waits for."""
@@ -92,8 +98,8 @@ class AttemptJournal:
 
     def flush(self, awaiting: Callable[[], AwaitTree], *, executing: bool) -> None:  # noqa: ARG002
         """Write what was appended. The attempt is idle from now on, unless a body executes."""
-        commands = self._commands
-        if self.closed or (commands and type(commands[-1]) is Output):
+        buffer = self._buffer
+        if self.closed or (buffer and type(buffer[-1]) is Output):
             # After its output the attempt ends at once, and is written together with it.
             return
 
@@ -101,11 +107,9 @@ class AttemptJournal:
             transaction = self._effects.mail.transaction()
             self.take(transaction)
             transaction.commit(urgent=transaction.has_consequences)
-        elif commands:
-            self._live.progressed = True
-            self._commands = []
-            self._engine.store.write((AppendEntries(self._id, tuple(commands)),), urgent=False)
-        if executing:
+        elif buffer:
+            self._write()
+        if executing or self._live.inflight:
             self._residency.busy(self._live)
         else:
             self._residency.idle(self._live)
@@ -113,12 +117,14 @@ class AttemptJournal:
     def take(self, transaction: Transaction) -> None:
         """Move what is buffered into a transaction, with all that it does."""
         live = self._live
-        if self._commands:
+        if self._buffer:
             live.progressed = True
-            commands, self._commands = self._commands, []
+            live.inflight -= len(self._proposed)
+            self._proposed.clear()
+            buffer, self._buffer = self._buffer, []
             self._effective = False
             place = len(transaction.writes)
-            entries = self._effects.apply(live, commands, transaction)
+            entries = self._effects.apply(live, buffer, transaction)
             transaction.writes.insert(place, AppendEntries(self._id, tuple(entries)))
         forgotten, self._forgotten = self._forgotten, []
         for completion_id in forgotten:
@@ -127,8 +133,21 @@ class AttemptJournal:
                 self._engine.timers.remove(self._id, TimerKind.SLEEP, completion_id)
                 transaction.add(DeleteTimer(self._id, TimerKind.SLEEP, completion_id))
 
-    def _proposed(self, completion: Completion, generation: int) -> None:
+    def _write(self) -> None:
+        """Write what is buffered and does nothing more: what most steps come down to."""
         live = self._live
-        live.inflight -= 1
+        live.progressed = True
+        writes = (AppendEntries(self._id, tuple(self._buffer)),)
+        self._buffer = []
+        if self._proposed:
+            proposed, self._proposed = self._proposed, []
+            self._engine.store.write(writes, partial(self._deliver, proposed, live.generation))
+        else:
+            self._engine.store.write(writes, urgent=False)
+
+    def _deliver(self, proposed: list[Completion], generation: int) -> None:
+        live = self._live
+        live.inflight -= len(proposed)
         if live.generation == generation and self._engine.lives.get(self._id) is live:
-            live.receive(completion)
+            for completion in proposed:
+                live.receive(completion)

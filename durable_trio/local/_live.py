@@ -64,8 +64,8 @@ class LiveInvocation:
     """Notifications that are queued and not durable yet."""
     backlog: list[Notification] = attrs.field(factory=list["Notification"])
     """What became durable before there was an attempt to deliver it to."""
-    late: list[Notification] = attrs.field(factory=list["Notification"])
-    """What arrived after the attempt was asked to suspend."""
+    late: bool = False
+    """Whether anything arrived after the attempt was asked to suspend."""
     deaf: bool = False
     """Whether nothing is delivered any more, since the runtime stops."""
     progressed: bool = False
@@ -94,6 +94,6 @@ class LiveInvocation:
             return
 
         if self.phase is Phase.CLOSING:
-            self.late.append(notification)
+            self.late = True
         if not self.deaf:
             self.attempt.deliver(notification)

@@ -135,11 +135,12 @@ class Mail:
 class Transaction:
     """Writes that are kept together, and what happens once they are durable."""
 
-    __slots__ = ("_after", "_letters", "_mail", "writes")
+    __slots__ = ("_after", "_letters", "_mail", "_own", "writes")
 
     def __init__(self, mail: Mail) -> None:
         self._mail = mail
         self.writes: list[Write] = []
+        self._own: list[_Letter] = []
         self._letters: list[_Letter] = []
         self._after: list[Callable[[], object]] = []
 
@@ -156,15 +157,16 @@ class Transaction:
             self.writes.append(self._mail.mark(target, reason))
             self._letters.append(_Letter(target, notification, None, 0))
         else:
-            self.own(live, notification)
+            if is_cancel(notification):
+                live.record = _cancelled(live.record)
+            self._letters.append(_letter(live, notification))
 
     def own(self, live: LiveInvocation, notification: Notification) -> None:
-        """Deliver, once durable, a notification that is already among the writes."""
-        live.inflight += 1
-        live.progressed = True
-        if is_cancel(notification):
-            live.record = _cancelled(live.record)
-        self._letters.append(_Letter(live.id, notification, live, live.generation))
+        """Deliver, once durable, what is in the entries that this transaction appends.
+
+        They come before everything that it posts, whatever was added first.
+        """
+        self._own.append(_letter(live, notification))
 
     def then(self, callback: Callable[[], object]) -> None:
         """Call this once the transaction is durable, after its notifications are delivered."""
@@ -177,14 +179,20 @@ class Transaction:
     @property
     def has_consequences(self) -> bool:
         """Whether anything is to be done once it is durable."""
-        return bool(self._letters or self._after)
+        return bool(self._own or self._letters or self._after)
 
     def committed(self) -> None:
         """It is durable."""
-        for letter in self._letters:
+        for letter in (*self._own, *self._letters):
             self._mail.delivered(letter)
         for callback in self._after:
             callback()
+
+
+def _letter(live: LiveInvocation, notification: Notification) -> _Letter:
+    live.inflight += 1
+    live.progressed = True
+    return _Letter(live.id, notification, live, live.generation)
 
 
 def _cancelled(record: InvocationRecord) -> InvocationRecord:
