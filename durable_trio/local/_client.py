@@ -21,8 +21,8 @@ from durable_trio._journal._entries import Failure
 from durable_trio._ledger import error_of
 
 from ._admission import Request, check_request
+from ._calling import workflow_exists
 from ._control import not_found
-from ._effects import workflow_exists
 
 if TYPE_CHECKING:
     from durable_trio._journal._entries import Headers, Target, Value
@@ -67,8 +67,9 @@ class Client:
         headers: Headers,
         delay: float = 0.0,
     ) -> Request:
-        """A request that can be made. ``UsageError`` if it never can, ``TerminalError`` 400 if
-        the handler is private.
+        """A request that can be made.
+
+        ``UsageError`` if it never can, ``TerminalError`` 400 if the handler is private.
         """
         found = self._engine.registry.find(service, handler)
         check_request(found, key, idempotency_key)
@@ -160,7 +161,7 @@ class Client:
         return record
 
     async def _id_of(self, target: Target) -> str:
-        target_id = await self._dispatcher.effects.target_id(target)
+        target_id = await self._dispatcher.effects.calling.target_id(target)
         if target_id is None:
             raise not_found(str(target))
 
@@ -178,11 +179,13 @@ class Client:
         observer = observers.observe(invocation_id)
         try:
             record = await self._engine.store.invocation(invocation_id)
-            if record is None:
-                raise not_found(invocation_id)
         except BaseException:
             observers.leave(observer)
             raise
+
+        if record is None:
+            observers.leave(observer)
+            raise not_found(invocation_id)
 
         if record.result is not None:
             observer.answer(record.result)

@@ -235,9 +235,12 @@ class Dispatcher:
             transaction = self.mail.transaction()
             self._clear(transaction, invocation_id, reasons)
             live = None
-            if record is not None and invocation_id not in lives:
-                if reasons & RUNS_FOR[record.status]:
-                    live = self._make_live(transaction, record, reasons)
+            if (
+                record is not None
+                and invocation_id not in lives
+                and reasons & RUNS_FOR[record.status]
+            ):
+                live = self._make_live(transaction, record, reasons)
             transaction.commit(urgent=False)
             return live
 

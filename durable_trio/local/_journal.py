@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING
 from durable_trio._journal._entries import Completion, Output
 from durable_trio._records import AppendEntries, DeleteTimer, TimerKind
 
-from ._effects import EFFECTS
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,6 +44,7 @@ class AttemptJournal:
         "_live",
         "_proposed",
         "_residency",
+        "_table",
         "closed",
     )
 
@@ -56,6 +55,7 @@ class AttemptJournal:
         self._id = live.id
         self._engine = engine
         self._effects = effects
+        self._table = effects.table
         self._residency = residency
         self._buffer: list[Command | Completion] = []
         self._effective = False
@@ -70,10 +70,10 @@ class AttemptJournal:
         if self.closed:
             return
 
-        effect = EFFECTS.get(type(command))
+        effect = self._table.get(type(command))
         if effect is not None:
             if effect.check is not None:
-                effect.check(self._effects, self._live, command)
+                effect.check(self._live, command)
             self._effective = True
         self._buffer.append(command)
 

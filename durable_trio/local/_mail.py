@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from durable_trio._journal._entries import CANCEL_SIGNAL, Signal
+from durable_trio._journal._entries import CANCEL_SIGNAL, Completion, Signal
 from durable_trio._records import (
     DeleteTimer,
     DeliverNotification,
@@ -33,7 +33,7 @@ from durable_trio._records import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from durable_trio._journal._entries import Notification
+    from durable_trio._journal._entries import Notification, Result
 
     from ._engine import Engine
     from ._live import LiveInvocation
@@ -80,6 +80,12 @@ class Mail:
         """A new, empty transaction."""
         return Transaction(self)
 
+    def answer(self, target: str, completion_id: int, result: Result) -> None:
+        """Send one completion, in a transaction of its own."""
+        transaction = Transaction(self)
+        transaction.post(target, Completion(completion_id, result))
+        transaction.commit()
+
     def live(self, invocation_id: str) -> LiveInvocation | None:
         """The invocation if it is in memory."""
         return self._engine.lives.get(invocation_id)
@@ -108,7 +114,7 @@ class Mail:
     def _committed(self, transaction: Transaction) -> None:
         try:
             transaction.committed()
-        except Exception as error:  # noqa: BLE001  # a bug of ours must not be the host's to report
+        except Exception as error:  # a bug of ours must not be the host's to report
             self._engine.fail(error)
 
     def delivered(self, letter: _Letter) -> None:

@@ -25,10 +25,10 @@ from durable_trio._registry import ServiceRegistry
 from durable_trio._target import check_key
 from durable_trio.serde import serde_for
 
+from ._calling import awakeable_signal
 from ._client import Client, SendReceipt
 from ._clock import SystemClock
 from ._control import Control
-from ._effects import awakeable_signal
 from ._lifecycle import Lifecycle
 
 if TYPE_CHECKING:
@@ -240,8 +240,9 @@ class LocalRuntime:
         idempotency_key: str | None = None,
         headers: Headers = (),
     ) -> bytes:
-        """``call`` by name, with an encoded input and output. ``UnknownServiceError`` if there
-        is no such handler.
+        """``call`` by name, with an encoded input and output.
+
+        ``UnknownServiceError`` if there is no such handler.
         """
         request = self.client.request(
             service, handler, body, key=key, idempotency_key=idempotency_key, headers=headers
@@ -279,7 +280,8 @@ class LocalRuntime:
         The output is decoded as ``type`` (``bytes``: not at all). Raises the
         ``TerminalError`` it ended with; 404 if it is unknown.
         """
-        return _decode(await self.client.attach(_target(target)), type)
+        output: T = _decode(await self.client.attach(_target(target)), type)
+        return output
 
     async def output(
         self,
