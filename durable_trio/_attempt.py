@@ -482,7 +482,8 @@ class Attempt:
         waiting: list[DurableFuture[Any]] = [
             task.waiting_on for task in self.scheduler.tasks if task.waiting_on is not None
         ]
-        return awaited([*waiting, *self.scheduler.held], self.ledger.intents)
+        deadlines = self._root.root_scope.deadlines() if self._root is not None else []
+        return awaited([*waiting, *self.scheduler.held, *deadlines], self.ledger.intents)
 
 
 def _no_value(_: object) -> None:

@@ -222,6 +222,18 @@ class CancelScope:
         if self._pending is not None:
             self._pending.pop(future, None)
 
+    def deadlines(self) -> list[DurableFuture[Any]]:
+        """The timers of this scope and of those in it that may still cancel something."""
+        timers: list[DurableFuture[Any]] = []
+        stack = [self]
+        while stack:
+            scope = stack.pop()
+            if scope._timer is not None and not scope._timer.done:
+                timers.append(scope._timer)
+            if scope._children:
+                stack.extend(scope._children)
+        return timers
+
     def _detach(self) -> None:
         task, parent = self._task, self._parent
         assert task is not None

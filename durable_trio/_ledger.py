@@ -245,7 +245,7 @@ def settle(future: DurableFuture[Any], decode: Callable[[Any], Any], result: Res
 
 
 def awaited(futures: list[DurableFuture[Any]], intents: tuple[int, ...]) -> AwaitTree:
-    """What an attempt waits for: CANCEL, or any of what its parked tasks wait for."""
+    """What an attempt waits for: CANCEL, or any of what its tasks and deadlines wait for."""
     completions: list[int] = list(intents)
     signals: list[int | str] = [CANCEL_SIGNAL]
     nested: list[AwaitTree] = []
