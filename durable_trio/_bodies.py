@@ -59,6 +59,11 @@ class RunBody:
     """A plain function that does not block: it needs no task of its own."""
     scope: HostScope | None = None
 
+    @property
+    def over(self) -> bool:
+        """Whether nobody takes its result any more: it was cancelled, or the attempt has ended."""
+        return self.future.done or self.future.scheduler.closed
+
 
 class Bodies:
     """The bodies of one attempt. ``fail`` ends the attempt; ``quiesce`` wakes its driver."""
@@ -145,7 +150,8 @@ class Bodies:
                     continue
 
             self._executing[body] = None
-            body.context.run(self._group.start_soon, self._execute, body, error)
+            body.scope = self._host.new_scope()
+            body.context.run(self._group.start_soon, self._execute, body, body.scope, error)
 
     def _execute_inline(self, body: RunBody) -> Exception | None:
         """A plain function that does not block needs no host task, unless it has to be retried."""
@@ -162,13 +168,13 @@ class Bodies:
             body.context.run(current.reset, marker)
         return None
 
-    async def _execute(self, body: RunBody, error: Exception | None) -> None:
+    async def _execute(self, body: RunBody, scope: HostScope, error: Exception | None) -> None:
         current.set(RunBodyMarker(body.name))
-        scope = body.scope = self._host.new_scope()
         try:
+            # A native scope lets its task run up to the first checkpoint: look before and after.
             with scope:
-                result = await self._result(body, error)
-                if result is not None and not scope.cancel_called:
+                result = None if body.over else await self._result(body, error)
+                if result is not None and not body.over:
                     self._journal.propose(body.completion_id, result)
         finally:
             del self._executing[body]
