@@ -24,6 +24,7 @@ import attrs
 
 from ._cancel import CancelScope, attach
 from ._exceptions import BusyWaitError
+from ._future import FutureStatus
 from ._source import where
 from ._task import DurableTask, TaskState, current
 from ._traps import Trap
@@ -223,6 +224,9 @@ class Scheduler:
                 task.abort = None
                 task.to_throw = self.cancelled()
                 self.ready.append(task)
+        for future in list(self.held):
+            # A task that has ended and waits for a callee ends now, or its parent is never left.
+            future.end(FutureStatus.CANCELLED, None)
 
     def _end(self, task: DurableTask, value: Any, error: BaseException | None) -> None:
         task.state = TaskState.ENDED
