@@ -31,10 +31,10 @@ from durable_trio._journal._entries import (
     Value,
 )
 from durable_trio._records import InvocationStatus
-from durable_trio.local._effects import awakeable_signal
+from durable_trio.local._calling import awakeable_signal
 
 from ._delays import parse_delay
-from ._inputs import check_input, forwarded, target_of
+from ._inputs import check_input, check_target, forwarded, target_of
 from ._messages import (
     NOT_READY,
     Response,
@@ -177,7 +177,7 @@ class Application:
         return await self._attached(operation.target)
 
     async def _attached(self, target: Target) -> Response:
-        observer = await _shielded(self._runtime.client.observe(target))
+        observer = await _shielded(self._runtime.client.observe(check_target(target)))
         record = await _shielded(self._record(observer.invocation_id))
         handler = None if record is None else self._handler(record)
         kept = record is not None and record.idempotency_key is not None
@@ -187,7 +187,7 @@ class Application:
         return await self._output_of(operation.target)
 
     async def _output_of(self, target: Target) -> Response:
-        record = await self._runtime.client.record(target)
+        record = await self._runtime.client.record(check_target(target))
         if record.result is None:
             return refusal(
                 NOT_READY, "the invocation exists but has not completed yet"
@@ -231,7 +231,7 @@ class Application:
         if operation.verb == "output":
             return await self._output_of(target)
 
-        record = await self._runtime.client.record(target)
+        record = await self._runtime.client.record(check_target(target))
         return json_response(200, {"invocationId": record.id})
 
     # -- events

@@ -15,6 +15,7 @@ import orjson
 
 from durable_trio._exceptions import InvalidInputError, UsageError
 from durable_trio._journal._entries import IdempotentTarget, InvocationTarget, WorkflowTarget
+from durable_trio.local._ids import to_raw
 
 if TYPE_CHECKING:
     from durable_trio._handler import AnyHandler
@@ -53,6 +54,13 @@ def check_input(handler: AnyHandler, content_type: str | None, body: bytes) -> N
         raise
     except Exception:  # noqa: S110  # a serde that fails otherwise is the attempt's to report
         pass
+
+
+def check_target(target: Target) -> Target:
+    """The target. ``UsageError`` if it is an id that no invocation can have."""
+    if isinstance(target, InvocationTarget):
+        to_raw(target.invocation_id)
+    return target
 
 
 def target_of(body: bytes) -> Target:

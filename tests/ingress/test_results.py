@@ -1,0 +1,198 @@
+"""Attaching, outputs and look-ups."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from durable_trio import Context, Service, TerminalError, Workflow, WorkflowContext
+
+
+class Gate:
+    """A service and a workflow whose handlers wait until the test lets them go on."""
+
+    def __init__(self) -> None:
+        self.open = anyio.Event()
+        self.reached = anyio.Event()
+        self.service = Service("Gate")
+        self.workflow = Workflow("Flow")
+
+        @self.service.handler
+        async def passing(ctx: Context, word: str) -> str:
+            await ctx.run(self._wait, name="wait")
+            if word == "fail":
+                raise TerminalError("no way", 422)
+            return word.upper()
+
+        @self.workflow.main
+        async def run(ctx: WorkflowContext, word: str) -> str:
+            await ctx.run(self._wait, name="wait")
+            return word.upper()
+
+    async def _wait(self) -> None:
+        self.reached.set()
+        await self.open.wait()
+
+
+async def looks(client, invocation_id):
+    """All ways to an output that are by id."""
+    yield await client.get(f"/restate/invocation/{invocation_id}/output")
+    yield await client.get(f"/restate/output/{invocation_id}")
+    yield await client.post(
+        "/restate/output", json={"target": "invocation", "invocationId": invocation_id}
+    )
+
+
+def test_an_output_is_not_ready_until_it_is(backend, serve):
+    """470 while the invocation goes on, its result afterwards, by any of the paths."""
+
+    async def main():
+        gate = Gate()
+        async with serve(gate.service) as served:
+            sent = (await served.client.post("/Gate/passing/send", json="a")).json()
+            invocation_id = sent["invocationId"]
+            await gate.reached.wait()
+            early = [each async for each in looks(served.client, invocation_id)]
+            gate.open.set()
+            attached = await served.client.get(f"/restate/attach/{invocation_id}")
+            late = [each async for each in looks(served.client, invocation_id)]
+
+        assert [470] * 3 == [each.status_code for each in early]
+        assert all("not completed yet" in each.json()["message"] for each in early)
+        assert "A" == attached.json()
+        assert ["A"] * 3 == [each.json() for each in late]
+        assert {invocation_id} == {each.headers["x-restate-id"] for each in [*early, *late]}
+
+    anyio.run(main, backend=backend)
+
+
+def test_attach_waits_for_the_result(backend, serve):
+    """Whoever attaches before the end is answered at the end."""
+
+    async def main():
+        gate = Gate()
+        responses = []
+        async with serve(gate.service) as served:
+            key = {"idempotency-key": "once"}
+            sent = (await served.client.post("/Gate/passing/send", json="a", headers=key)).json()
+            target = {"target": "idempotentInvocation", "service": "Gate", "handler": "passing"}
+
+            async def attach(method, path, **options):
+                responses.append(await served.client.request(method, path, **options))
+
+            async with anyio.create_task_group() as tasks:
+                await gate.reached.wait()
+                for path in (
+                    f"/restate/invocation/{sent['invocationId']}/attach",
+                    f"/restate/attach/{sent['invocationId']}",
+                    "/restate/invocation/Gate/passing/once/attach",
+                ):
+                    tasks.start_soon(attach, "GET", path)
+                body = {**target, "idempotencyKey": "once"}
+                tasks.start_soon(lambda: attach("POST", "/restate/attach", json=body))
+                await anyio.wait_all_tasks_blocked()
+                gate.open.set()
+
+        assert ["A"] * 4 == [response.json() for response in responses]
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_workflow_is_attached_to_by_its_key(backend, serve):
+    """The key is decoded, and names one run."""
+
+    async def main():
+        gate = Gate()
+        async with serve(gate.workflow) as served:
+            await served.client.post("/Flow/a%2Fb/run/send", json="x")
+            await gate.reached.wait()
+            early = await served.client.get("/restate/workflow/Flow/a%2Fb/output")
+            gate.open.set()
+            late = await served.client.get("/restate/workflow/Flow/a%2Fb/attach")
+            target = {"target": "workflow", "workflowName": "Flow", "workflowKey": "a/b"}
+            found = await served.client.post("/restate/lookup", json=target)
+
+        assert 470 == early.status_code
+        assert "X" == late.json()
+        assert {"invocationId": late.headers["x-restate-id"]} == found.json()
+
+    anyio.run(main, backend=backend)
+
+
+def test_an_attached_failure_is_the_invocations(backend, serve):
+    """It is told as to whoever called."""
+
+    async def main():
+        gate = Gate()
+        gate.open.set()
+        async with serve(gate.service) as served:
+            sent = (await served.client.post("/Gate/passing/send", json="fail")).json()
+            attached = await served.client.get(f"/restate/attach/{sent['invocationId']}")
+            output = await served.client.get(f"/restate/output/{sent['invocationId']}")
+
+        assert [422, 422] == [attached.status_code, output.status_code]
+        assert "invocation" == attached.json()["source"] == output.json()["source"]
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/restate/attach/inv_1AAAAAAAAAAAAAAAAAAAAAA",
+        "/restate/output/inv_1AAAAAAAAAAAAAAAAAAAAAA",
+        "/restate/invocation/Gate/passing/never/attach",
+        "/restate/workflow/Flow/never/output",
+        "/restate/workflow/Nobody/k/output",
+    ],
+)
+def test_an_unknown_invocation_is_not_found(backend, serve, path):
+    """404, from the ingress."""
+
+    async def main():
+        gate = Gate()
+        async with serve(gate.service, gate.workflow) as served:
+            response = await served.client.get(path)
+
+        assert 404 == response.status_code
+        assert "ingress" == response.json()["source"]
+
+    anyio.run(main, backend=backend)
+
+
+def test_an_id_that_is_none_is_a_bad_request(backend, serve):
+    """400 says what an id looks like."""
+
+    async def main():
+        async with serve(Gate().service) as served:
+            response = await served.client.get("/restate/attach/xyz")
+
+        assert 400 == response.status_code
+        assert "inv_1" in response.json()["message"]
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"target": "invocation"}',
+        b'{"target": "workflow", "workflowName": "Flow", "workflowKey": 5}',
+        b'{"target": "idempotentInvocation", "service": "Gate", "handler": "passing",'
+        b' "idempotencyKey": "k", "key": 5}',
+        b'{"target": "invocation", "invocationId": "inv_1x", "scope": "s"}',
+    ],
+)
+def test_a_description_that_is_none_is_a_bad_request(backend, serve, body):
+    """400 says what is expected."""
+
+    async def main():
+        async with serve(Gate().service) as served:
+            response = await served.client.post("/restate/lookup", content=body)
+
+        assert 400 == response.status_code
+
+    anyio.run(main, backend=backend)
