@@ -14,18 +14,20 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from ._exceptions import UsageError
 from ._future import DurableFuture, FutureStatus
 from ._journal._entries import AwaitKind
 from ._nursery import TaskHandle, branch_name, open_nursery
 from ._task import running_task
-from ._wait import check_cancelled, wait
+from ._wait import check_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from typing import Self
+
+    from ._task import DurableTask
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -35,24 +37,61 @@ T4 = TypeVar("T4")
 T5 = TypeVar("T5")
 
 
-def _derived(
-    operation: str, kind: AwaitKind, futures: tuple[DurableFuture[Any], ...]
-) -> DurableFuture[Any]:
+def _check(operation: str, futures: Iterable[object]) -> DurableTask:
+    """Refuse what cannot be combined here; returns the calling task."""
     task = running_task(operation)
     for future in futures:
-        given: object = future
-        if not isinstance(given, DurableFuture):
-            if inspect.iscoroutine(given):
-                given.close()
+        if not isinstance(future, DurableFuture):
+            if inspect.iscoroutine(future):
+                future.close()
             raise UsageError(
                 f"{operation} takes durable futures: what ctx's operations and "
-                f"nursery.start_soon() return, got {type(given).__name__}. To combine async "
+                f"nursery.start_soon() return, got {type(future).__name__}. To combine async "
                 "functions use race(), amap() or a nursery."
             )
 
-    derived: DurableFuture[Any] = DurableFuture(task.scheduler, operation)
-    derived.derive_from(kind, futures)
-    return derived
+        cast("DurableFuture[Any]", future).check_belongs_to(task)
+    return task
+
+
+class _Combination:
+    """A derived future and its inputs, each of which is told about once at its place.
+
+    One future may be given twice, so the places are told apart by their index.
+    """
+
+    __slots__ = ("_futures", "derived")
+
+    def __init__(
+        self, operation: str, kind: AwaitKind, futures: tuple[DurableFuture[Any], ...]
+    ) -> None:
+        task = _check(operation, futures)
+        self._futures = futures
+        self.derived: DurableFuture[Any] = DurableFuture(task.scheduler, operation)
+        self.derived.derive_from(kind, futures)
+
+    def watch(self, told: Callable[[int, DurableFuture[Any]], None]) -> None:
+        """Call ``told`` for every future that ends, past ends first, until the derived one has."""
+        for index, future in _arrived(self._futures):
+            if self.derived.done:
+                return
+
+            future.subscribe((self, index), partial(self._tell, told, index, future))
+
+    def end(self, status: FutureStatus, value: Any) -> None:
+        """End the derived future; the inputs tell it no more."""
+        self.derived.end(status, value)
+        for index, future in enumerate(self._futures):
+            future.unsubscribe((self, index))
+
+    def _tell(
+        self,
+        told: Callable[[int, DurableFuture[Any]], None],
+        index: int,
+        future: DurableFuture[Any],
+    ) -> None:
+        if not self.derived.done:
+            told(index, future)
 
 
 def _arrived(futures: tuple[DurableFuture[Any], ...]) -> list[tuple[int, DurableFuture[Any]]]:
@@ -71,31 +110,13 @@ def wait_first(*futures: DurableFuture[T]) -> DurableFuture[tuple[int, DurableFu
     if not futures:
         raise UsageError("wait_first() of no futures would wait for ever; give it at least one")
 
-    derived = _derived("wait_first", AwaitKind.FIRST_COMPLETED, futures)
-    for index, future in _arrived(futures):
-        future.subscribe(derived, _First(derived, index, future, futures))
-    return derived
+    combination = _Combination("wait_first", AwaitKind.FIRST_COMPLETED, futures)
 
+    def told(index: int, future: DurableFuture[Any]) -> None:
+        combination.end(FutureStatus.FINISHED, (index, future))
 
-class _First:
-    """Ends a ``wait_first`` and takes the other subscriptions back."""
-
-    __slots__ = ("derived", "future", "futures", "index")
-
-    def __init__(
-        self,
-        derived: DurableFuture[Any],
-        index: int,
-        future: DurableFuture[Any],
-        futures: tuple[DurableFuture[Any], ...],
-    ) -> None:
-        self.derived, self.index, self.future, self.futures = derived, index, future, futures
-
-    def __call__(self) -> None:
-        if not self.derived.done:
-            self.derived.end(FutureStatus.FINISHED, (self.index, self.future))
-            for other in self.futures:
-                other.unsubscribe(self.derived)
+    combination.watch(told)
+    return combination.derived
 
 
 @overload
@@ -123,55 +144,38 @@ def gather(
 def gather(*futures: DurableFuture[T]) -> DurableFuture[tuple[T, ...]]: ...
 def gather(*futures: DurableFuture[Any]) -> DurableFuture[Any]:
     """The values of all, in argument order; the first failure as soon as it arrives."""
-    derived = _derived("gather", AwaitKind.ALL_SUCCEEDED_OR_FIRST_FAILED, futures)
-    _Gather(derived, futures, fails_fast=True)
-    return derived
+    combination = _Combination("gather", AwaitKind.ALL_SUCCEEDED_OR_FIRST_FAILED, futures)
+    left = len(futures)
+
+    def told(_: int, future: DurableFuture[Any]) -> None:
+        nonlocal left
+        left -= 1
+        if not future.succeeded:
+            combination.end(FutureStatus.FAILED, failure_maker(future))
+        elif not left:
+            combination.end(FutureStatus.FINISHED, tuple(each.return_value for each in futures))
+
+    if not futures:
+        combination.end(FutureStatus.FINISHED, ())
+    combination.watch(told)
+    return combination.derived
 
 
 def wait_all(*futures: DurableFuture[Any]) -> DurableFuture[tuple[DurableFuture[Any], ...]]:
     """All futures once every one has ended, in argument order. Never raises their errors."""
-    derived = _derived("wait_all", AwaitKind.ALL_COMPLETED, futures)
-    _Gather(derived, futures, fails_fast=False)
-    return derived
+    combination = _Combination("wait_all", AwaitKind.ALL_COMPLETED, futures)
+    left = len(futures)
 
+    def told(_index: int, _future: DurableFuture[Any]) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            combination.end(FutureStatus.FINISHED, futures)
 
-class _Gather:
-    """Counts the ends of futures."""
-
-    __slots__ = ("derived", "fails_fast", "futures", "left")
-
-    def __init__(
-        self,
-        derived: DurableFuture[Any],
-        futures: tuple[DurableFuture[Any], ...],
-        *,
-        fails_fast: bool,
-    ) -> None:
-        self.derived, self.futures, self.fails_fast = derived, futures, fails_fast
-        self.left = len(futures)
-        if not futures:
-            derived.end(FutureStatus.FINISHED, ())
-        for index, future in _arrived(futures):
-            # One future may be given twice: the key has to tell the places apart.
-            future.subscribe((derived, index), partial(self.told, future))
-
-    def told(self, future: DurableFuture[Any]) -> None:
-        """One of the futures has ended."""
-        if self.derived.done:
-            return
-
-        self.left -= 1
-        if self.fails_fast and not future.succeeded:
-            self.derived.end(FutureStatus.FAILED, failure_maker(future))
-            for index, other in enumerate(self.futures):
-                other.unsubscribe((self.derived, index))
-        elif not self.left:
-            values = (
-                tuple(future.return_value for future in self.futures)
-                if self.fails_fast
-                else self.futures
-            )
-            self.derived.end(FutureStatus.FINISHED, values)
+    if not futures:
+        combination.end(FutureStatus.FINISHED, ())
+    combination.watch(told)
+    return combination.derived
 
 
 def failure_maker(future: DurableFuture[Any]) -> Callable[[], BaseException]:
@@ -196,62 +200,67 @@ def first_success(*futures: DurableFuture[T]) -> DurableFuture[T]:
     if not futures:
         raise UsageError("first_success() of no futures would wait for ever; give it at least one")
 
-    derived = _derived("first_success", AwaitKind.FIRST_SUCCEEDED_OR_ALL_FAILED, futures)
+    combination = _Combination("first_success", AwaitKind.FIRST_SUCCEEDED_OR_ALL_FAILED, futures)
     left = len(futures)
 
-    def told(future: DurableFuture[Any]) -> None:
+    def told(_: int, future: DurableFuture[Any]) -> None:
         nonlocal left
-        if derived.done:
-            return
-
         left -= 1
         if future.succeeded:
-            derived.end(FutureStatus.FINISHED, future.return_value)
+            combination.end(FutureStatus.FINISHED, future.return_value)
         elif not left:
-            derived.end(FutureStatus.FAILED, failure_maker(future))
+            combination.end(FutureStatus.FAILED, failure_maker(future))
 
-    for index, future in _arrived(futures):
-        future.subscribe((derived, index), partial(told, future))
-    return derived
+    combination.watch(told)
+    return combination.derived
 
 
 class as_completed(Generic[T]):  # noqa: N801  # named as in anyio and asyncio
     """Iterate over futures in the order in which they end: ``async for f in as_completed(*fs):``.
 
-    Yields each future once, ended; never raises their errors.
+    Yields each future once, ended; never raises their errors. One task at a time may wait
+    for the next one.
     """
 
-    __slots__ = ("_ended", "_left", "_waiting")
+    __slots__ = ("_ended", "_next", "_pending")
 
     def __init__(self, *futures: DurableFuture[T]) -> None:
-        running_task("as_completed")
+        _check("as_completed", futures)
+        unique = tuple(dict.fromkeys(futures))
         self._ended: deque[DurableFuture[T]] = deque()
-        self._left = len(futures)
-        self._waiting: Any = None
-        for index, future in _arrived(futures):
-            future.subscribe((self, index), partial(self._told, future))
+        self._pending = dict.fromkeys(unique)
+        self._next: DurableFuture[None] | None = None
+        for _, future in _arrived(unique):
+            future.subscribe(self, partial(self._told, future))
 
     def _told(self, future: DurableFuture[T]) -> None:
+        del self._pending[future]
         self._ended.append(future)
-        if self._waiting is not None:
-            self._waiting.wake()
+        if self._next is not None:
+            self._next.end(FutureStatus.FINISHED, None)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> DurableFuture[T]:
-        if not self._left:
+        task = running_task("as_completed")
+        if self._next is not None:
+            raise UsageError(
+                "another task waits for the next future of this as_completed() already. Give "
+                "each task one of its own, or hand the futures on through a channel."
+            )
+
+        if not self._ended and not self._pending:
             raise StopAsyncIteration
 
-        task = running_task("as_completed")
         await check_cancelled(task)
-        while not self._ended:
-            self._waiting = task
+        if not self._ended:
+            self._next = DurableFuture(task.scheduler, "as_completed")
+            self._next.derive_from(AwaitKind.FIRST_COMPLETED, self._pending.keys())
             try:
-                await wait(task)
+                await self._next
             finally:
-                self._waiting = None
-        self._left -= 1
+                self._next = None
         return self._ended.popleft()
 
 
@@ -315,7 +324,7 @@ async def amap(
 
         async def one(item: T1) -> T2:
             result = await async_fn(item)
-            if limit is not None:
+            if limit is not None and not nursery.cancel_scope.cancel_called:
                 start_next()
             return result
 

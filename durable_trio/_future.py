@@ -32,7 +32,7 @@ from ._task import running_task
 from ._traps import Trap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Collection, Generator
 
     from ._cancel import CancelScope
     from ._scheduler import Scheduler
@@ -96,7 +96,7 @@ class DurableFuture(Generic[T_co]):
         self._open = True
         self._value: Any = None
         self._waiters: dict[object, Callable[[], object]] | None = None
-        self._inputs: tuple[DurableFuture[Any], ...] = ()
+        self._inputs: Collection[DurableFuture[Any]] = ()
         self._kind: AwaitKind | None = None
         if scope is not None:
             scope.adopt(self)
@@ -107,13 +107,8 @@ class DurableFuture(Generic[T_co]):
         task = running_task(f"await {self.name or 'future'}")
         if task.scheduler.is_cancelled(task):
             yield from task.scheduler.refuse(task)
+        self.check_belongs_to(task)
         if self._open:
-            if self.scheduler is not task.scheduler:
-                raise UsageError(
-                    f"the future {self.name!r} belongs to another invocation. Pass its result, "
-                    "not the future, or use an awakeable to wait across invocations."
-                )
-
             yield from self.park(task)
         return self._outcome()
 
@@ -210,6 +205,14 @@ class DurableFuture(Generic[T_co]):
         """What its cancellation does beside ending it."""
         self._cancel_operation = operation
 
+    def check_belongs_to(self, task: DurableTask) -> None:
+        """Raise ``UsageError`` if it is another invocation's, ended or not."""
+        if self.scheduler is not task.scheduler:
+            raise UsageError(
+                f"the future {self.name!r} belongs to another invocation. Pass its result, "
+                "not the future, or use an awakeable to wait across invocations."
+            )
+
     def subscribe(self, key: object, tell: Callable[[], object]) -> None:
         """Call ``tell`` when the future ends, at once if it has."""
         if not self._open:
@@ -235,13 +238,13 @@ class DurableFuture(Generic[T_co]):
         if scope is not None:
             scope.adopt(self)
 
-    def derive_from(self, kind: AwaitKind, inputs: tuple[DurableFuture[Any], ...]) -> None:
-        """Say what a combinator's future waits for."""
+    def derive_from(self, kind: AwaitKind, inputs: Collection[DurableFuture[Any]]) -> None:
+        """Say what a combinator's future waits for; ``inputs`` may be a view that changes."""
         self._kind, self._inputs = kind, inputs
 
     def holds(self) -> bool:
         """Whether its waiters have to stay, since something below is being waited for."""
-        if self._inputs:
+        if self._kind is not None:
             return any(future.holds() for future in self._inputs)
 
         return self.waits_when_cancelled and self._open
@@ -271,7 +274,9 @@ class DurableFuture(Generic[T_co]):
             yield Trap.PARK
         finally:
             task.waiting_on = None
-        if (self.waits_when_cancelled or self._inputs) and task.scheduler.is_cancelled(task):
+        if (self.waits_when_cancelled or self._kind is not None) and task.scheduler.is_cancelled(
+            task
+        ):
             yield from task.scheduler.refuse(task)
         task.cancellations = 0
 
@@ -322,6 +327,7 @@ class _Wait:
         task = running_task("DurableFuture.wait")
         if task.scheduler.is_cancelled(task):
             yield from task.scheduler.refuse(task)
+        self.future.check_belongs_to(task)
         if not self.future.done:
             yield from self.future.park(task)
 
