@@ -13,6 +13,7 @@ under which a second request finds the first one (idempotency keys, workflow key
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -34,6 +35,7 @@ from durable_trio._records import (
 
 from ._ids import new_raw_id, to_text
 from ._live import LiveInvocation, Phase
+from ._texts import check_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,8 +87,11 @@ def identity_of(engine: Engine, record: InvocationRecord) -> Identity | None:
     return record.service, record.key, record.handler, record.idempotency_key
 
 
-def check_request(handler: AnyHandler, key: str | None, idempotency_key: str | None) -> None:
+def check_request(
+    handler: AnyHandler, key: str | None, idempotency_key: str | None, headers: Headers
+) -> None:
     """``UsageError`` for a combination that can never be invoked."""
+    check_texts(key, idempotency_key, *itertools.chain.from_iterable(headers))
     label = f"{handler.service_name}/{handler.name}"
     if handler.keyed and not key:
         raise UsageError(

@@ -28,7 +28,7 @@ import anyio
 import attrs
 
 from durable_trio._attempt import Attempt
-from durable_trio._exceptions import UnknownServiceError
+from durable_trio._exceptions import StoreCorruptError, UnknownServiceError
 from durable_trio._invocation import (
     AttemptCompleted,
     AttemptEnd,
@@ -98,9 +98,14 @@ class Attempts:
             if handler is None:
                 return
 
-            if not live.recorded:
-                await self._load(live)
-            state = await self._state(live)
+            try:
+                if not live.recorded:
+                    await self._load(live)
+                state = await self._state(live)
+            except StoreCorruptError as error:
+                self._pause(live, f"its journal or state cannot be read: {error}")
+                return
+
             if self._engine.stopping:
                 return
 
@@ -193,16 +198,16 @@ class Attempts:
         try:
             return self._engine.registry.find(record.service, record.handler)
         except UnknownServiceError as error:
-            _log.warning("%s is paused: %s", record.id, error)
-            paused = attrs.evolve(
-                record,
-                status=InvocationStatus.PAUSED,
-                last_failure=Failure(
-                    404, f"{error} Serve it again and resume the invocation, or kill it."
-                ),
-            )
-            self._engine.store.write([PutInvocation(paused)], urgent=False)
+            self._pause(live, f"{error} Serve it again and resume the invocation, or kill it.")
             return None
+
+    def _pause(self, live: LiveInvocation, reason: str) -> None:
+        record = live.record
+        _log.warning("%s/%s (%s) is paused: %s", record.service, record.handler, live.id, reason)
+        paused = attrs.evolve(
+            record, status=InvocationStatus.PAUSED, last_failure=Failure(500, reason)
+        )
+        self._engine.store.write([PutInvocation(paused)], urgent=False)
 
     def _completed(self, live: LiveInvocation) -> None:
         self._depart(live)

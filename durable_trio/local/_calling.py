@@ -31,6 +31,7 @@ from durable_trio._records import PutWaiter, Waiter
 
 from ._admission import Request, check_request, main_of
 from ._ids import to_raw, to_text
+from ._texts import check_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ class Calling:
     def check(self, _live: LiveInvocation, call: Call | OneWayCall) -> None:
         """``UsageError`` for a call that can never be made here."""
         handler = self._engine.registry.find(call.service, call.handler)
-        check_request(handler, call.key or None, call.idempotency_key)
+        check_request(handler, call.key or None, call.idempotency_key, call.headers)
         if call.scope is not None or call.limit_key is not None:
             raise UsageError(
                 "scopes and limit keys are features of a Restate server; the embedded runtime has "
@@ -209,6 +210,10 @@ class Calling:
                     live.waiters.append(waiter)
             transaction.commit()
 
+    def check_target(self, _live: LiveInvocation, command: Attach | GetOutput) -> None:
+        """``UsageError`` if the target can be nobody."""
+        check_target(command.target)
+
     # -- signals
 
     def check_signal(self, _live: LiveInvocation, command: SendSignal) -> None:
@@ -241,6 +246,16 @@ class Calling:
         target, signal = awakeable_signal(command.awakeable_id)
         transaction.post(target, Signal(signal, command.result))
         return True
+
+
+def check_target(target: Target) -> None:
+    """``UsageError`` if it can be nobody."""
+    if isinstance(target, InvocationTarget):
+        to_raw(target.invocation_id)
+    elif isinstance(target, IdempotentTarget):
+        check_texts(target.service, target.handler, target.idempotency_key, target.key)
+    else:
+        check_texts(target.workflow, target.key)
 
 
 def workflow_exists(record: InvocationRecord) -> Failure:

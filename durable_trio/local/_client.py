@@ -21,7 +21,7 @@ from durable_trio._journal._entries import Failure
 from durable_trio._ledger import error_of
 
 from ._admission import Request, check_request
-from ._calling import workflow_exists
+from ._calling import check_target, workflow_exists
 from ._control import not_found
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Client:
         ``UsageError`` if it never can, ``TerminalError`` 400 if the handler is private.
         """
         found = self._engine.registry.find(service, handler)
-        check_request(found, key, idempotency_key)
+        check_request(found, key, idempotency_key, headers)
         if self._engine.registry.options(found).ingress_private:
             raise TerminalError(
                 f"{service}/{handler} is private: only other handlers may call it", 400
@@ -161,6 +161,7 @@ class Client:
         return record
 
     async def _id_of(self, target: Target) -> str:
+        check_target(target)
         target_id = await self._dispatcher.effects.calling.target_id(target)
         if target_id is None:
             raise not_found(str(target))

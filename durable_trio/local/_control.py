@@ -39,6 +39,7 @@ from ._attempts import sleeping
 from ._endings import KILLED
 from ._ids import to_raw
 from ._mail import Wake
+from ._texts import check_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -178,12 +179,13 @@ class Control:
 
     async def state(self, service: str, key: str) -> Mapping[str, bytes]:
         """The state of an object or workflow key."""
-        self._keyed(service)
+        self._keyed(service, key)
         return await self._engine.store.state(service, key)
 
     async def set_state(self, service: str, key: str, values: Mapping[str, bytes]) -> None:
         """Replace the state of an object key while no exclusive invocation holds it."""
-        definition = self._keyed(service)
+        check_texts(*values)
+        definition = self._keyed(service, key)
         if definition.kind is not ServiceKind.VIRTUAL_OBJECT:
             raise UsageError(
                 f"{definition!r}: the state of a workflow key is written by its main handler only"
@@ -205,7 +207,8 @@ class Control:
         self._dispatcher.release_key(name)
         await engine.store.sync()
 
-    def _keyed(self, service: str) -> ServiceDefinition:
+    def _keyed(self, service: str, key: str) -> ServiceDefinition:
+        check_texts(key)
         definition = self._engine.registry.services.get(service)
         if definition is None:
             raise UnknownServiceError(

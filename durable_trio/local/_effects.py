@@ -48,6 +48,7 @@ from durable_trio._records import DeleteState, PutState, PutTimer, Timer, TimerK
 
 from ._calling import Calling
 from ._promises import Promises
+from ._texts import check_texts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -116,8 +117,8 @@ class Effects:
             GetPromise: promise,
             PeekPromise: promise,
             CompletePromise: attrs.evolve(promise, later=promises.complete),
-            Attach: Effect(later=calling.attach, answer=_completion),
-            GetOutput: Effect(later=calling.output, answer=_completion),
+            Attach: Effect(check=calling.check_target, later=calling.attach, answer=_completion),
+            GetOutput: Effect(check=calling.check_target, later=calling.output, answer=_completion),
             SendSignal: Effect(check=calling.check_signal, now=calling.send_signal),
             CompleteAwakeable: Effect(
                 check=calling.check_awakeable, now=calling.complete_awakeable
@@ -218,7 +219,9 @@ class Effects:
         live.sleeps.add(command.completion_id)
         return True
 
-    def _check_state(self, live: LiveInvocation, _command: StateChange) -> None:
+    def _check_state(self, live: LiveInvocation, command: StateChange) -> None:
+        if not isinstance(command, ClearAllState):
+            check_texts(command.key)
         handler = self._engine.registry.find(live.record.service, live.record.handler)
         if not handler.kind.writes_state:
             raise UsageError(

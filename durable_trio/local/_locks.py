@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Hashable
+    from collections.abc import AsyncGenerator, Hashable
 
 
 class Locks:
@@ -29,7 +29,7 @@ class Locks:
         self._queues: dict[Hashable, deque[anyio.Event]] = {}
 
     @asynccontextmanager
-    async def hold(self, name: Hashable) -> AsyncIterator[None]:
+    async def hold(self, name: Hashable) -> AsyncGenerator[None]:
         """Wait until nobody holds ``name``, then hold it for the block."""
         queue = self._queues.get(name)
         if queue is None:

@@ -21,6 +21,7 @@ from durable_trio._records import (
 )
 
 from ._admission import main_of
+from ._texts import check_texts
 
 if TYPE_CHECKING:
     from durable_trio._journal._entries import CompletePromise, GetPromise
@@ -45,6 +46,7 @@ class Promises:
     def check(self, live: LiveInvocation, command: PromiseCommand) -> None:
         """``UsageError`` outside of a workflow."""
         record = live.record
+        check_texts(command.key)
         if record.key is None or main_of(self._engine, record.service) is None:
             raise UsageError(
                 f"{record.service}/{record.handler} has no promise {command.key!r}: only the "

@@ -29,7 +29,7 @@ from durable_trio._records import (
 from ._admission import identity_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from durable_trio._records import InvocationRecord
 
@@ -75,7 +75,7 @@ class Retention:
             return True
 
     @asynccontextmanager
-    async def _held(self, invocation_id: str) -> AsyncIterator[InvocationRecord | None]:
+    async def _held(self, invocation_id: str) -> AsyncGenerator[InvocationRecord | None]:
         """The record, with the locks of its identity and of itself held."""
         engine = self._engine
         record = await engine.store.invocation(invocation_id)
