@@ -8,7 +8,7 @@ members of ``Serde`` is a serde.
     _codecs                       what a codec is, and the compiler that makes one per type
     _families                     the table of families: how each kind of type is written
     _scalars _texts _enums        values without parts
-    _sequences _sets _tuples _mappings _typed_dicts _classes _pydantic _msgspec
+    _sequences _sets _tuples _mappings _keys _typed_dicts _classes _pydantic _msgspec
                                   values with parts
     _plain _unions _objects _aliases _custom
                                   Any, unions, aliases, and serdes inside of JSON

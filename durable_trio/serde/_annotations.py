@@ -137,12 +137,21 @@ def is_alias(annotation: Any) -> bool:
 def alias_value(annotation: Any) -> Any:
     """What such an alias stands for."""
     origin = get_origin(annotation)
-    if origin is None:
-        return annotation.__value__
+    alias = annotation if origin is None else origin
+    # A quoted part may name the alias itself, where there is no type statement yet.
+    quoted = types.SimpleNamespace(__annotations__={"value": alias.__value__})
+    scope = vars(sys.modules[alias.__module__])
+    try:
+        evaluated = typing.get_type_hints(
+            quoted, scope, {alias.__name__: alias}, include_extras=True
+        )
+    except Exception as exc:
+        raise DefinitionError(
+            f"the type alias {describe(alias)} cannot be evaluated: {exc}"
+        ) from exc
 
-    return replace(
-        origin.__value__, dict(zip(origin.__type_params__, get_args(annotation), strict=True))
-    )
+    arguments = dict(zip(alias.__type_params__, get_args(annotation), strict=False))
+    return replace(evaluated["value"], arguments)
 
 
 def is_union(annotation: Any) -> bool:
@@ -221,7 +230,9 @@ def describe(annotation: Any) -> str:
         return describe(annotation.__origin__)
 
     if is_union(annotation):
-        return " | ".join(map(describe, args))
+        # Sorted, because typing takes unions for equal whatever the order.
+        names = sorted(map(describe, args), key=lambda name: (name == "None", name))
+        return " | ".join(names)
 
     if origin is not None:
         listed = ", ".join(

@@ -225,11 +225,11 @@ def _object_schema(annotation: Any, schemas: Schemas) -> JsonSchema:
     doc = class_doc(annotation)
     properties: dict[str, JsonSchema] = {}
     for field in fields:
-        properties[field.key] = schemas.with_default(field.type, field.default)
+        properties[field.key] = schemas.with_default(field.type, *field.defaults)
     required = [field.key for field in fields if field.required]
     return {
         "type": "object",
-        **({"description": doc.strip()} if doc else {}),
+        **({"description": doc} if doc else {}),
         "properties": properties,
         **({"required": required} if required else {}),
     }

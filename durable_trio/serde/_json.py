@@ -12,7 +12,7 @@ Owns ``json_serde``, the edge at which every error becomes a ``SerializationErro
 from __future__ import annotations
 
 import contextlib
-import re
+import json
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, overload
 
 import attrs
@@ -36,7 +36,6 @@ T = TypeVar("T")
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder()
-_POSITION: Final = re.compile(r"(?:JSON is malformed: )?(?P<what>.*) \(byte (?P<position>\d+)\)")
 _NEAR: Final = 20
 
 
@@ -150,16 +149,23 @@ def _syntax_error(data: bytes, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
 
-    if isinstance(error, UnicodeDecodeError):
-        return f"invalid UTF-8 at byte {error.start}"
+    try:
+        text = bytes(data).decode()
+    except UnicodeDecodeError as exc:
+        return f"invalid UTF-8 at byte {exc.start}"
 
-    match = _POSITION.fullmatch(str(error))
-    if match is None:
-        return f"{error} (it has {len(data)} bytes)"
-
-    position = int(match["position"])
-    near = bytes(data[position : position + _NEAR]).decode("utf-8", "replace")
-    return f"{match['what']} at byte {position}, {f'near {near!r}' if near else 'the end'}"
+    # The decoder itself gives positions less exactly.
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as exc:
+        near = text[exc.pos : exc.pos + _NEAR]
+        found = f"found {near!r}" if near else "found its end"
+        return (
+            f"{exc.msg[0].lower()}{exc.msg[1:]} at line {exc.lineno}, column {exc.colno}, {found}"
+        )
+    except (RecursionError, ValueError):
+        pass
+    return str(error)
 
 
 def _surrogate(plain: Any) -> Mismatch | None:

@@ -1,26 +1,21 @@
 """Dicts: JSON objects.
 
-Owns how keys become strings and come back.
+Owns their values; how keys become strings is the business of ``_keys``.
 
- 1. A key is written as the text of its JSON value, without quotes: 1 as ``"1"``, a date as
-    ``"2020-02-29"``. So the type of the keys must write one kind of JSON value, not null and
-    not a container.
- 2. The order of the items is kept.
+ 1. The order of the items is kept.
+ 2. Keys that are written alike are refused: one of them would be lost.
 """
 
 from __future__ import annotations
 
 import collections.abc
-import json
-import re
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-import attrs
-
 from ._annotations import describe, origin_class, peel
-from ._codecs import Codec, Kind, Outline, is_object
-from ._paths import Mismatch, python_found
+from ._codecs import Codec, Outline, is_object
+from ._keys import TEXT_KEYS, key_codec
+from ._paths import UNKNOWN_STEP, Mismatch
 from ._places import convert_items
 from ._plain import encode_plain
 from ._sequences import verbatim_check
@@ -45,10 +40,10 @@ def outline(annotation: Any, _compiler: Compiler) -> Outline:
 
 def codec(annotation: Any, compiler: Compiler) -> Codec:
     key_type, value_type = _types(annotation)
-    keys = _key_codec(key_type, annotation, compiler)
+    keys = key_codec(key_type, annotation, compiler)
     values = compiler.codec(value_type)
     dict_outline = outline(annotation, compiler)
-    if keys is _TEXT_KEYS and values.annotation is Any:
+    if keys is TEXT_KEYS and values.annotation is Any:
         return _plain_codec(annotation, dict_outline)
 
     encode_values = _values_encoder(values, compiler)
@@ -70,7 +65,7 @@ def codec(annotation: Any, compiler: Compiler) -> Codec:
         if data.__class__ is not dict:
             raise Mismatch(dict_outline.name, data)
 
-        read: Iterable[Any] = data if keys is _TEXT_KEYS else convert_keys(keys.decode, data)
+        read: Iterable[Any] = data if keys is TEXT_KEYS else convert_keys(keys.decode, data)
         return dict(zip(read, decode_values(data), strict=True))
 
     return Codec(annotation, dict_outline, encode, decode)
@@ -78,11 +73,11 @@ def codec(annotation: Any, compiler: Compiler) -> Codec:
 
 def schema(annotation: Any, schemas: Schemas) -> JsonSchema:
     key_type, value_type = _types(annotation)
-    keys = schemas.of(key_type)
-    named = {} if keys.get("type", "string") != "string" or keys == {"type": "string"} else keys
+    names = {"propertyNames": schemas.of(key_type)}
+    is_special = key_type is not str and schemas.outline(key_type).writes == frozenset({str})
     return {
         "type": "object",
-        **({"propertyNames": named} if named else {}),
+        **(names if is_special else {}),
         "additionalProperties": schemas.of(value_type),
     }
 
@@ -160,73 +155,7 @@ def _explained_keys(convert: Callable[[Any], Any], keys: Iterable[Any]) -> list[
 
 
 def _step(key: object) -> str:
-    return key if isinstance(key, str) else python_found(key)
-
-
-@attrs.frozen(eq=False)
-class _KeyCodec:
-    """How the keys of a dict are written and read."""
-
-    encode: Callable[[Any], str]
-    decode: Callable[[str], Any]
-
-
-def _key_codec(key_type: Any, annotation: Any, compiler: Compiler) -> _KeyCodec:
-    if key_type in {Any, str}:
-        return _TEXT_KEYS
-
-    keys = compiler.codec(key_type)
-    writes = compiler.outline(key_type).writes
-    if writes == frozenset({str}):
-        return _KeyCodec(keys.encode, keys.decode)
-
-    kind = next(iter(writes))
-    if len(writes) != 1 or kind not in _KEY_TEXTS:
-        raise compiler.refuse(
-            f"the keys of {describe(annotation)} cannot be written: JSON has only strings as keys, "
-            "so their type must be written as a string, as an integer, as a float or as a bool, "
-            "and not sometimes as one and sometimes as another"
-        )
-
-    pattern, to_text, from_text = _KEY_TEXTS[kind]
-
-    def encode(key: Any) -> str:
-        try:
-            return to_text(keys.encode(key))
-        except ValueError as exc:
-            if isinstance(exc, Mismatch):
-                raise
-            raise Mismatch(f"a shorter number as key of {describe(annotation)}", key) from exc
-
-    def decode(text: str) -> Any:
-        try:
-            plain = from_text(text) if pattern.fullmatch(text) else text
-        except ValueError:
-            plain = text
-        if plain is text:
-            raise Mismatch(f"{describe(key_type)} as a key", text)
-
-        return keys.decode(plain)
-
-    return _KeyCodec(encode, decode)
-
-
-def _encode_text_key(key: Any) -> str:
-    if isinstance(key, str):
-        return str.__str__(key)
-
-    raise Mismatch("a str as key", key, remedy="annotate the type of the keys")
-
-
-def _decode_text_key(text: str) -> str:
-    return text
-
-
-_TEXT_KEYS: Final = _KeyCodec(_encode_text_key, _decode_text_key)
-_KEY_TEXTS: Final[
-    dict[Kind, tuple[re.Pattern[str], Callable[[Any], str], Callable[[str], Any]]]
-] = {
-    int: (re.compile(r"-?(0|[1-9][0-9]*)"), str, int),
-    float: (re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?"), repr, float),
-    bool: (re.compile("true|false"), json.dumps, json.loads),
-}
+    try:
+        return str(key)
+    except Exception:
+        return UNKNOWN_STEP

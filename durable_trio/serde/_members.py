@@ -32,8 +32,8 @@ class ClassField:
     key: str
     type: Any
     required: bool
-    default: Any = attrs.NOTHING
-    """Its default, ``attrs.NOTHING`` if there is none or it is made by a factory."""
+    defaults: tuple[Any, ...] = ()
+    """Its default, if it has one that is not made by a factory."""
     init: bool = True
     kw_only: bool = False
 
@@ -105,12 +105,13 @@ def _owner(origin: type, name: str) -> type:
 
 def _attrs_field(field: attrs.Attribute[Any], annotated: dict[str, Any]) -> ClassField:
     has_default = field.default is not attrs.NOTHING
+    has_factory = isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
     return ClassField(
         name=field.name,
         key=field.alias if field.init and field.alias else field.name,
         type=annotated.get(field.name, Any if field.type is None else field.type),
         required=field.init and not has_default,
-        default=attrs.NOTHING if isinstance(field.default, attrs.Factory) else field.default,  # type: ignore[arg-type]
+        defaults=(field.default,) if has_default and not has_factory else (),
         init=field.init,
         kw_only=field.kw_only,
     )
@@ -125,7 +126,7 @@ def _dataclass_field(field: dataclasses.Field[Any], annotated: dict[str, Any]) -
         key=field.name,
         type=annotated[field.name],
         required=field.init and not has_default,
-        default=attrs.NOTHING if field.default is dataclasses.MISSING else field.default,
+        defaults=() if field.default is dataclasses.MISSING else (field.default,),
         init=field.init,
         kw_only=field.kw_only is True,
     )
@@ -152,7 +153,7 @@ def class_doc(annotation: Any) -> str | None:
     origin: type = origin_class(annotation)
     doc: object = vars(origin).get("__doc__")
     generated = dataclasses.is_dataclass(origin) and str(doc).startswith(f"{origin.__name__}(")
-    return None if not doc or generated else str(doc)
+    return None if not doc or generated else inspect.cleandoc(str(doc))
 
 
 def check_reconstructable(annotation: Any) -> str | None:

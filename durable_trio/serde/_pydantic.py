@@ -51,6 +51,7 @@ def codec(annotation: Any, compiler: Compiler) -> Codec:
     name = describe(annotation)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+        adapter.rebuild()
         has_sets = _mentions_sets(adapter.core_schema, set())
     except Exception as exc:
         raise compiler.refuse(f"pydantic cannot use {name}: {exc}") from exc

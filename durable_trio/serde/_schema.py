@@ -10,6 +10,7 @@ schema of a type is, is its family's business.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -18,11 +19,12 @@ import attrs
 from ._annotations import describe, peel
 from ._codecs import is_array, is_object
 from ._families import QUICK
+from ._paths import Mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._codecs import FamilyTable, JsonSchema
+    from ._codecs import Compiler, JsonSchema, Outline
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _REF: Final = "#/$defs/"
@@ -36,7 +38,7 @@ def json_schema(annotation: Any, /) -> dict[str, Any]:
     cannot be written as JSON.
     """
     QUICK.codec(annotation)
-    schemas = Schemas(QUICK.table)
+    schemas = Schemas(QUICK)
     root = schemas.of(annotation)
     name = str(root.get("$ref", "")).removeprefix(_REF)
     if name in schemas.definitions and _count_refs(schemas.definitions, name) == 0:
@@ -49,26 +51,27 @@ def json_schema(annotation: Any, /) -> dict[str, Any]:
 class Schemas:
     """The schemas of one document, and the definitions that they refer to."""
 
-    _table: FamilyTable
+    _compiler: Compiler
     definitions: dict[str, JsonSchema] = attrs.field(factory=dict[str, Any], init=False)
     _names: dict[object, str] = attrs.field(factory=dict[object, str], init=False)
 
     def of(self, annotation: Any) -> JsonSchema:
         """The schema of an annotation, a reference where it has a definition."""
         annotation = peel(annotation)
-        return self._table.find(annotation).schema(annotation, self)
+        return self._compiler.table.find(annotation).schema(annotation, self)
 
-    def with_default(self, annotation: Any, default: object) -> JsonSchema:
-        """The schema of a field, with its default unless that is ``attrs.NOTHING``."""
+    def outline(self, annotation: Any) -> Outline:
+        """What is known of the type of an annotation."""
+        return self._compiler.outline(annotation)
+
+    def with_default(self, annotation: Any, *defaults: object) -> JsonSchema:
+        """The schema of a field, with its default if it has one."""
         schema = self.of(annotation)
-        if default is attrs.NOTHING:
-            return schema
-
-        try:
-            return {**schema, "default": QUICK.codec(annotation).encode(default)}
-        except ValueError:
-            # A default of another type is legal Python, and a sentinel is common.
-            return schema
+        # A default of another type is legal Python, and a sentinel is common.
+        with contextlib.suppress(Mismatch):
+            for default in defaults:
+                schema = {**schema, "default": self._compiler.codec(annotation).encode(default)}
+        return schema
 
     def define(self, annotation: Any, build: Callable[[], JsonSchema]) -> JsonSchema:
         """A reference to the definition of a type, which is built if it is not there yet."""

@@ -7,7 +7,7 @@ NamedTuple may lack the last fields that have a default.
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Unpack, get_args, get_origin
 
 from ._annotations import bindings, describe, hints, is_class, origin_class, replace
 from ._codecs import Codec, Outline
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def claims(annotation: Any) -> bool:
-    return origin_class(annotation) is tuple or _is_named(annotation)
+    if _is_named(annotation):
+        return True
+
+    return origin_class(annotation) is tuple and not any(map(_is_unpacked, get_args(annotation)))
 
 
 def outline(annotation: Any, _compiler: Compiler) -> Outline:
@@ -55,6 +58,10 @@ def schema(annotation: Any, schemas: Schemas) -> JsonSchema:
 def _is_named(annotation: Any) -> bool:
     origin = origin_class(annotation)
     return hasattr(origin, "_fields") and issubclass(origin, tuple)
+
+
+def _is_unpacked(arg: Any) -> bool:
+    return get_origin(arg) is Unpack or getattr(arg, "__unpacked__", False)
 
 
 def _lengths(annotation: Any) -> tuple[int, int | None]:
@@ -145,7 +152,10 @@ def _fixed_codec(annotation: Any, compiler: Compiler) -> Codec:
 
 
 def _maker(origin: Any) -> Callable[[list[Any]], Any]:
-    return tuple if origin is tuple else origin._make
+    if origin is tuple:
+        return tuple
+
+    return lambda items: origin(*items)
 
 
 def _check_tuple(value: Any, expected: str) -> None:

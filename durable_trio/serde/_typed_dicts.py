@@ -86,7 +86,7 @@ def _object_schema(annotation: Any, schemas: Schemas) -> JsonSchema:
     required = [field.key for field in fields if field.required]
     return {
         "type": "object",
-        **({"description": doc.strip()} if doc else {}),
+        **({"description": doc} if doc else {}),
         "properties": {field.key: schemas.of(field.type) for field in fields},
         **({"required": required} if required else {}),
     }

@@ -96,10 +96,18 @@ def _optional_codec(annotation: Any, union_outline: Outline, member: Codec) -> C
     def encode(value: Any) -> Any:
         return None if value is None else encode_member(value)
 
+    def encode_checked(value: Any) -> Any:
+        written = encode(value)
+        if written is None and value is not None:
+            raise Mismatch("a value that JSON can tell from None", value)
+
+        return written
+
     def decode(data: Any, _: object = None) -> Any:
         return None if data is None else decode_member(data)
 
-    return Codec(annotation, union_outline, encode, decode)
+    may_be_null = NULL in member.outline.writes
+    return Codec(annotation, union_outline, encode_checked if may_be_null else encode, decode)
 
 
 def _union_codec(
