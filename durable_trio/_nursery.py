@@ -99,12 +99,10 @@ class Nursery:
         handle: TaskHandle[T] = TaskHandle(task.scheduler, path)
         self._alive += 1
 
-        def on_end(_: DurableTask, value: Any, error: BaseException | None) -> None:
-            self._child_ended(handle, value, error)
-
-        handle._task = task.scheduler.spawn(
-            coroutine, path, self.cancel_scope, contextvars.copy_context(), on_end
+        child = handle._task = task.scheduler.spawn(
+            coroutine, path, self.cancel_scope, contextvars.copy_context(), self._child_ended
         )
+        child.handle = handle
         return handle
 
     async def __aenter__(self) -> Self:
@@ -148,11 +146,10 @@ class Nursery:
 
         raise remaining from None
 
-    def _child_ended(
-        self, handle: TaskHandle[Any], value: Any, error: BaseException | None
-    ) -> None:
-        owner = self._owner
+    def _child_ended(self, task: DurableTask, value: Any, error: BaseException | None) -> None:
+        owner, handle = self._owner, task.handle
         assert owner is not None
+        assert handle is not None
         self._alive -= 1
         if error is None:
             handle.end(FutureStatus.FINISHED, value)

@@ -57,6 +57,8 @@ class DurableTask:
     state: TaskState = TaskState.READY
     abort: Callable[[], bool] | None = None
     """Undoes the current wait; False refuses. None: the wait cannot be interrupted."""
+    handle: DurableFuture[Any] | None = None
+    """What a nursery gave out for it."""
     waiting_on: DurableFuture[Any] | None = None
     to_send: Any = None
     to_throw: BaseException | None = None

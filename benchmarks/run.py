@@ -1,0 +1,42 @@
+"""Run the benchmarks and print their figures with their spread.
+
+    python benchmarks/run.py [--only NAME ...] [--rounds 5] [--json FILE]
+
+Installs nothing. Every figure is the median of alternating rounds; what each benchmark does not
+measure is said in its own file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import platform
+from pathlib import Path
+
+NAMES = ("concurrency", "runtime", "replay", "waiting")
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description="durable_trio's benchmarks")
+    parser.add_argument("--only", nargs="*", choices=NAMES, default=list(NAMES))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    options = parser.parse_args()
+    results: dict[str, list[dict[str, object]]] = {}
+    print(f"Python {platform.python_version()} on {platform.machine()}, {options.rounds} rounds")
+    for name in options.only:
+        print(f"\n{name}")
+        results[name] = []
+        for figure in importlib.import_module(f"bench_{name}").measure(options.rounds):
+            print(f"  {figure}")
+            results[name].append(
+                {"name": figure.name, "unit": figure.unit, "values": list(figure.values)}
+            )
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
