@@ -1,0 +1,402 @@
+"""One attempt as the server sees it: bytes in, bytes out, and no I/O.
+
+Owns the phases of an attempt's stream and the translation between messages and what the
+core's ``Attempt`` takes and gives. It is the ``Journal`` that the attempt writes to.
+Moving the bytes is ``_exchange.py``'s.
+
+ 1. Nothing is handed to an attempt before the start message and exactly as many entries as
+    it announced have arrived, and all of them were sound.
+ 2. Everything received is answered by the table ``_ACCEPTED``; what is not in it for the
+    phase is a protocol violation, which ends the attempt and changes nothing else.
+ 3. Commands are buffered until the attempt is quiescent; proposals are sent at once, since
+    they refer to runs that were flushed when their bodies started.
+ 4. The stream ends with exactly one End, Suspension or Error. Nothing is sent after it.
+ 5. A suspension is never empty: it always waits for CANCEL.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import traceback
+from typing import TYPE_CHECKING, Final, Protocol
+
+from durable_trio._exceptions import NonDeterminismError
+from durable_trio._invocation import seed_of
+from durable_trio.abc import (
+    CANCEL_SIGNAL,
+    AttemptCompleted,
+    AttemptEnd,
+    AttemptFailed,
+    AttemptSuspended,
+    AwaitKind,
+    AwaitTree,
+    Completion,
+    Input,
+    InvocationStart,
+    Signal,
+)
+
+from ._entries import (
+    FIRST_COMMAND,
+    FIRST_CUSTOM,
+    FIRST_NOTIFICATION,
+    SIGNAL_TYPE,
+    command_type,
+    decode_command,
+    decode_notification,
+    encode_command,
+)
+from ._errors import INTERNAL, UNSUPPORTED_FEATURE, ProtocolError, UnsupportedFeatureError
+from ._frames import ACK_REQUESTED, DEFAULT_MAX_MESSAGE_SIZE, Frame, FrameBuffer
+from ._messages import (
+    CONTROL_CODECS,
+    AwaitingOnMessage,
+    Behavior,
+    EndMessage,
+    ErrorMessage,
+    ProposeRunCompletionAckMessage,
+    ProposeRunCompletionMessage,
+    StartMessage,
+    encode_control,
+    encode_suspension,
+)
+from ._versions import check_supported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from durable_trio._options import OnJournalMismatch
+    from durable_trio.abc import Command, Entry, Failure, Headers, Notification, Value
+
+
+class Phase(enum.Enum):
+    """How far an attempt's stream has come."""
+
+    WAITING = "waiting for the start message"
+    BUFFERING = "buffering the journal"
+    RUNNING = "running"
+    CLOSED = "closed"
+
+
+class Kind(enum.Enum):
+    """What a message is to an attempt."""
+
+    START = "a start message"
+    COMMAND = "a command"
+    NOTIFICATION = "a notification"
+    ACK = "an acknowledgement of a run's result"
+    OTHER = "a message that only an endpoint sends, or that is unknown"
+
+
+_ACCEPTED: Final[Mapping[Phase, frozenset[Kind]]] = {
+    Phase.WAITING: frozenset({Kind.START}),
+    Phase.BUFFERING: frozenset({Kind.COMMAND, Kind.NOTIFICATION}),
+    Phase.RUNNING: frozenset({Kind.NOTIFICATION, Kind.ACK}),
+    Phase.CLOSED: frozenset(Kind),
+}
+
+_START_TYPE: Final = 0x0000
+_ACK_TYPE: Final = 0x0007
+
+_BEHAVIORS: Final[Mapping[OnJournalMismatch, Behavior]] = {
+    "retry": Behavior.RETRY,
+    "pause": Behavior.PAUSE,
+    "fail": Behavior.FAIL,
+}
+
+
+class Receiver(Protocol):
+    """What the connection needs of an attempt."""
+
+    def deliver(self, notification: Notification) -> None: ...
+
+    def close_input(self) -> None: ...
+
+    def abort(self, error: Exception) -> None: ...
+
+
+def _kind(type_: int) -> Kind:
+    if type_ == _START_TYPE:
+        return Kind.START
+
+    if type_ == _ACK_TYPE:
+        return Kind.ACK
+
+    if FIRST_COMMAND <= type_ < FIRST_NOTIFICATION:
+        return Kind.COMMAND
+
+    return Kind.NOTIFICATION if FIRST_NOTIFICATION <= type_ < FIRST_CUSTOM else Kind.OTHER
+
+
+class Connection:
+    """See the module's docstring. ``on_output`` is called when there are bytes to send."""
+
+    def __init__(
+        self,
+        version: int,
+        service: str,
+        handler: str,
+        *,
+        headers: Headers = (),
+        on_mismatch: OnJournalMismatch | None = None,
+        max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+        on_output: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.version = version
+        self.phase = Phase.WAITING
+        self.start: InvocationStart | None = None
+        """What the attempt starts with, once all of it has arrived."""
+        self.on_output = on_output
+        self._service = service
+        self._handler = handler
+        self._headers = headers
+        self._on_mismatch: OnJournalMismatch = on_mismatch or "retry"
+        self._frames = FrameBuffer(max_message_size)
+        self._message: StartMessage | None = None
+        self._recorded: list[Entry] = []
+        self._commands: list[Command] = []
+        self._appended: list[bytes] = []
+        self._output: list[bytes] = []
+        self._early: list[Notification] = []
+        self._proposed: dict[int, Completion] = {}
+        self._input_closed = False
+        self._attempt: Receiver | None = None
+
+    # -- what the server sends
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes as they arrive. What is wrong with them ends the attempt, see ``phase``."""
+        if self.phase is Phase.CLOSED:
+            return
+
+        try:
+            self._frames.feed(data)
+            while (frame := self._frames.next()) is not None:
+                self._take(frame)
+        except ProtocolError as error:
+            self._violated(error)
+
+    def receive_eof(self) -> None:
+        """The server sends nothing more: it wants the attempt to suspend."""
+        if self._input_closed:
+            return
+
+        self._input_closed = True
+        if self.phase in {Phase.WAITING, Phase.BUFFERING}:
+            expected = self._message.known_entries if self._message is not None else "a start and"
+            self._violated(
+                ProtocolError(
+                    f"the server closed its stream after {len(self._recorded)} of {expected} "
+                    "journal entries"
+                )
+            )
+        elif self.phase is Phase.RUNNING and not self._frames.is_empty:
+            self._violated(ProtocolError("the server closed its stream within a message"))
+        elif self._attempt is not None:
+            self._attempt.close_input()
+
+    def _take(self, frame: Frame) -> None:
+        kind = _kind(frame.type)
+        if kind not in _ACCEPTED[self.phase]:
+            raise ProtocolError(
+                f"while {self.phase.value}, the server sent {kind.value} (type 0x{frame.type:04X})"
+            )
+
+        if self.phase is Phase.BUFFERING:
+            self._buffer(kind, frame)
+        elif kind is Kind.NOTIFICATION:
+            self._deliver(_notification(frame))
+        elif kind is Kind.START:
+            self._begin(CONTROL_CODECS[frame.type].decode(frame.payload))
+        elif kind is Kind.ACK:
+            self._acknowledged(CONTROL_CODECS[frame.type].decode(frame.payload))
+
+    def _begin(self, message: StartMessage) -> None:
+        if message.known_entries < 1:
+            raise ProtocolError("an invocation without input: known_entries is 0", INTERNAL)
+
+        self._message = message
+        self.phase = Phase.BUFFERING
+
+    def _buffer(self, kind: Kind, frame: Frame) -> None:
+        assert self._message is not None
+        if kind is Kind.NOTIFICATION:
+            self._recorded.append(_notification(frame))
+        else:
+            command = decode_command(frame.type, frame.payload)
+            if isinstance(command, Input) != (not self._commands):
+                raise ProtocolError("the journal does not begin with its input")
+
+            self._recorded.append(command)
+            self._commands.append(command)
+        if len(self._recorded) == self._message.known_entries:
+            if not self._commands:
+                raise ProtocolError("the journal has no input")
+
+            self.start = self._invocation_start(self._message)
+            self.phase = Phase.RUNNING
+
+    def _invocation_start(self, message: StartMessage) -> InvocationStart:
+        return InvocationStart(
+            invocation_id=message.debug_id,
+            raw_id=message.id,
+            service=self._service,
+            handler=self._handler,
+            recorded=self._recorded,
+            key=message.key,
+            random_seed=message.random_seed if self.version >= 6 else seed_of(message.id),
+            state=message.state_map,
+            partial_state=message.partial_state,
+            attempt=message.retry_count + 1,
+            retry_count=message.retry_count,
+            retry_elapsed=message.retry_duration / 1000,
+            attempt_headers=self._headers,
+            idempotency_key=message.idempotency_key,
+            scope=message.scope,
+            limit_key=message.limit_key,
+        )
+
+    def _acknowledged(self, message: ProposeRunCompletionAckMessage) -> None:
+        completion = self._proposed.pop(message.completion_id, None)
+        if completion is None:
+            raise ProtocolError(
+                f"the server acknowledged run {message.completion_id}, of which no result was proposed"
+            )
+
+        self._deliver(completion)
+
+    def _deliver(self, notification: Notification) -> None:
+        if self._attempt is None:
+            self._early.append(notification)
+        else:
+            self._attempt.deliver(notification)
+
+    def _violated(self, error: ProtocolError) -> None:
+        if self._attempt is not None:
+            self._attempt.abort(error)
+        else:
+            self._close(encode_control(ErrorMessage(code=error.code, message=str(error))))
+
+    # -- the attempt
+
+    def attach(self, attempt: Receiver) -> None:
+        """Hand what arrives from now on, and what came early, to the attempt."""
+        self._attempt = attempt
+        for notification in self._early:
+            attempt.deliver(notification)
+        self._early.clear()
+        if self._input_closed:
+            attempt.close_input()
+
+    def append(self, command: Command) -> None:
+        """Take the next command. ``UsageError`` if this version of the protocol lacks a feature."""
+        check_supported(command, self.version)
+        self._commands.append(command)
+        self._appended.append(encode_command(command))
+
+    def propose(self, completion_id: int, result: Value | Failure) -> None:
+        """Send a run's result, which counts when the server has answered."""
+        if self.phase is Phase.CLOSED:
+            return
+
+        try:
+            check_supported(result, self.version)
+        except UnsupportedFeatureError as error:
+            if self._attempt is not None:
+                self._attempt.abort(error)
+            return
+
+        acknowledged = self.version >= 7
+        if acknowledged:
+            self._proposed[completion_id] = Completion(completion_id, result)
+        message = ProposeRunCompletionMessage(completion_id, result)
+        self._send(encode_control(message, ACK_REQUESTED if acknowledged else 0))
+
+    def forget(self, completion_id: int) -> None:
+        """Nothing to do: the server keeps its timers."""
+
+    def flush(self, awaiting: Callable[[], AwaitTree], *, executing: bool) -> None:
+        """Send what was appended and, from V7 on, what the attempt waits for."""
+        if self.phase is Phase.CLOSED:
+            return
+
+        written, self._appended = self._appended, []
+        if self.version >= 7 and not executing and not self._input_closed:
+            written.append(encode_control(AwaitingOnMessage(awaiting())))
+        if written:
+            self._send(b"".join(written))
+
+    def finish(self, end: AttemptEnd) -> None:
+        """The attempt has ended: send the message that says how."""
+        if isinstance(end, AttemptCompleted):
+            self._close(encode_control(EndMessage()))
+        elif isinstance(end, AttemptSuspended):
+            self._close(encode_suspension(_with_cancel(end.awaiting), self.version))
+        else:
+            self._close(encode_control(self._error(end)))
+
+    def _error(self, end: AttemptFailed) -> ErrorMessage:
+        diverged = isinstance(end.error, NonDeterminismError)
+        index = len(self._commands) - 1 if end.command_index is None else end.command_index
+        related = self._commands[index] if 0 <= index < len(self._commands) else None
+        behavior = _BEHAVIORS[self._on_mismatch] if diverged else Behavior.RETRY
+        delay = end.retry_after
+        return ErrorMessage(
+            code=_code_of(end),
+            message=end.failure.message,
+            stacktrace="".join(traceback.format_exception(end.error)),
+            related_command_index=index if related is not None else None,
+            related_command_name=related.name if related is not None else None,
+            related_command_type=command_type(related) if related is not None else None,
+            next_retry_delay=None if delay is None else max(0, math.ceil(delay * 1000)),
+            behavior=behavior if self.version >= 7 else Behavior.RETRY,
+        )
+
+    # -- what is to be sent
+
+    def take_output(self) -> bytes:
+        """What is to be sent now; empty if there is nothing."""
+        output, self._output = self._output, []
+        return output[0] if len(output) == 1 else b"".join(output)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the last message of the stream was made."""
+        return self.phase is Phase.CLOSED
+
+    def _send(self, data: bytes) -> None:
+        self._output.append(data)
+        self.on_output()
+
+    def _close(self, terminator: bytes) -> None:
+        if self.phase is not Phase.CLOSED:
+            self.phase = Phase.CLOSED
+            self._send(terminator)
+
+
+def _notification(frame: Frame) -> Notification:
+    notification = decode_notification(frame.payload)
+    if isinstance(notification, Signal) != (frame.type == SIGNAL_TYPE):
+        raise ProtocolError(
+            f"a notification of type 0x{frame.type:04X} answers {notification!r}, which it cannot"
+        )
+
+    return notification
+
+
+def _code_of(end: AttemptFailed) -> int:
+    if isinstance(end.error, ProtocolError):
+        return end.error.code
+
+    if isinstance(end.error, UnsupportedFeatureError):
+        return UNSUPPORTED_FEATURE
+
+    return end.failure.code
+
+
+def _with_cancel(tree: AwaitTree) -> AwaitTree:
+    if CANCEL_SIGNAL in tree.signals and tree.kind is AwaitKind.FIRST_COMPLETED:
+        return tree
+
+    return AwaitTree(AwaitKind.FIRST_COMPLETED, signals=(CANCEL_SIGNAL,), nested=(tree,))

@@ -1,0 +1,269 @@
+"""The endpoint: an ASGI 3 application that serves handlers to a Restate server.
+
+Owns routing, negotiation, and what lives as long as the process: the registry, and the
+attempts that are under way. It works below any path: only the end of a path counts.
+
+| request                            | answer                                              |
+| ---------------------------------- | --------------------------------------------------- |
+| GET  .../health                    | 200, without proof of identity                      |
+| GET  .../discover                  | the manifest; 415 if no version of it is in common  |
+| POST .../invoke/SERVICE/HANDLER    | an attempt's stream; 404, 415                       |
+| anything else                      | 404, or 405 for another method                      |
+
+401 comes before the others wherever identity keys are set.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from importlib import metadata
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, final
+
+import anyio
+
+from durable_trio._exceptions import DefinitionError, UnknownServiceError
+from durable_trio._options import ServiceOptions
+from durable_trio._registry import ServiceRegistry
+
+from ._asgi import SERVER_NAME, answer
+from ._errors import IdentityError
+from ._exchange import Exchange
+from ._frames import DEFAULT_MAX_MESSAGE_SIZE
+from ._identity import IdentityVerifier
+from ._manifest import encode_manifest
+from ._versions import manifest_of, manifest_type, protocol_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from durable_trio._services import ServiceDefinition
+
+    from ._asgi import Receive, Scope, Send
+    from ._manifest import ProtocolMode
+
+ProtocolOption: TypeAlias = Literal["bidi", "request_response"]
+
+_log = logging.getLogger("durable_trio.restate")
+
+_MODES: Final[dict[ProtocolOption, ProtocolMode]] = {
+    "bidi": "BIDI_STREAM",
+    "request_response": "REQUEST_RESPONSE",
+}
+
+
+def _version() -> str:
+    try:
+        return metadata.version("durable-trio")
+    except metadata.PackageNotFoundError:
+        return "source"
+
+
+@final
+class SystemClock:
+    """The time of this machine. Waiting here is only for a run's retry."""
+
+    def now(self) -> float:
+        """The current time, in seconds since the epoch."""
+        return time.time()
+
+    async def sleep_until(self, deadline: float) -> None:
+        """Return at ``deadline``."""
+        await anyio.sleep(max(0, deadline - time.time()))
+
+
+@final
+class Endpoint:
+    """What ``endpoint`` makes: an ASGI application."""
+
+    def __init__(
+        self,
+        services: Iterable[ServiceDefinition],
+        identity_keys: Sequence[str],
+        protocol: ProtocolOption | None,
+        defaults: ServiceOptions | None,
+        max_message_size: int,
+    ) -> None:
+        if protocol is not None and protocol not in _MODES:
+            raise DefinitionError(
+                f"protocol is 'bidi', 'request_response', or None for what the server's discovery "
+                f"came with, got {protocol!r}"
+            )
+
+        self._defaults = defaults or ServiceOptions()
+        self._registry = ServiceRegistry(services, self._defaults)
+        self._identity = IdentityVerifier(identity_keys)
+        self._protocol: ProtocolOption | None = protocol
+        self._max_message_size = max_message_size
+        self._clock = SystemClock()
+        self._draining = False
+        self._exchanges: set[Exchange] = set()
+        self._quiet: anyio.Event | None = None
+        self._headers = [(SERVER_NAME, f"durable-trio/{_version()}".encode())]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, as ASGI 3 has it: ``http`` and ``lifespan``."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._request(scope, receive, send)
+        else:
+            raise DefinitionError(f"an endpoint speaks HTTP, not {scope['type']!r}")
+
+    async def drain(self) -> None:
+        """End all attempts without failing any: return when they have ended.
+
+        Those that wait suspend at once; those in which run bodies execute do when the bodies
+        have ended. Attempts that come meanwhile go as far as they can without waiting. Call
+        it before the web server is stopped, within a timeout of your choice.
+        """
+        self._draining = True
+        for exchange in tuple(self._exchanges):
+            exchange.drain()
+        if self._exchanges:
+            self._quiet = self._quiet or anyio.Event()
+            await self._quiet.wait()
+
+    # -- ASGI
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._draining = False
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self.drain()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        segments = scope["path"].split("/")
+        headers = {bytes(name).lower(): bytes(value) for name, value in scope["headers"]}
+        name = segments[-1]
+        if name == "health":
+            if not await self._only("GET", scope, receive, send):
+                await answer(receive, send, 200, b"ok", headers=self._headers)
+            return
+
+        invoked = len(segments) >= 3 and segments[-3] == "invoke"
+        if not invoked and name != "discover":
+            await answer(
+                receive, send, 404, b"there is nothing here; see /discover", headers=self._headers
+            )
+            return
+
+        try:
+            self._identity.verify(scope["path"], headers)
+        except IdentityError as error:
+            _log.warning("%s: %s", scope["path"], error)
+            await answer(receive, send, 401, str(error).encode(), headers=self._headers)
+            return
+
+        if await self._only("POST" if invoked else "GET", scope, receive, send):
+            return
+
+        if invoked:
+            await self._invoke(segments[-2], name, scope, headers, receive, send)
+        else:
+            await self._discover(scope, headers, receive, send)
+
+    async def _only(self, method: str, scope: Scope, receive: Receive, send: Send) -> bool:
+        if scope["method"] == method or (method == "GET" and scope["method"] == "HEAD"):
+            return False
+
+        allow = (b"allow", method.encode())
+        await answer(
+            receive, send, 405, f"this is for {method}".encode(), headers=[allow, *self._headers]
+        )
+        return True
+
+    async def _discover(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
+    ) -> None:
+        accept = headers.get(b"accept", b"").decode("latin-1")
+        version = manifest_of(accept)
+        if version is None:
+            text = f"no endpoint manifest of these versions: {accept}. There are versions 2 to 4."
+            await answer(receive, send, 415, text.encode(), headers=self._headers)
+            return
+
+        protocol = self._protocol
+        if protocol is None:
+            protocol = "bidi" if scope["http_version"] in {"2", "3"} else "request_response"
+        try:
+            manifest = encode_manifest(self._registry, self._defaults, _MODES[protocol], version)
+        except DefinitionError as error:
+            _log.error("%s", error)
+            await answer(receive, send, 500, str(error).encode(), headers=self._headers)
+            return
+
+        await answer(receive, send, 200, manifest, manifest_type(version), self._headers)
+
+    async def _invoke(
+        self,
+        service: str,
+        name: str,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        version = protocol_of(content_type)
+        if version is None:
+            text = f"no service protocol {content_type!r}. There are versions 5 to 7."
+            await answer(receive, send, 415, text.encode(), headers=self._headers)
+            return
+
+        try:
+            handler = self._registry.find(service, name)
+        except UnknownServiceError as error:
+            await answer(receive, send, 404, str(error).encode(), headers=self._headers)
+            return
+
+        exchange = Exchange(
+            handler,
+            self._registry.options(handler),
+            self._clock,
+            version=version,
+            headers=tuple(
+                (bytes(key).decode("latin-1").lower(), bytes(value).decode("latin-1"))
+                for key, value in scope["headers"]
+            ),
+            max_message_size=self._max_message_size,
+            receive=receive,
+            send=send,
+        )
+        self._exchanges.add(exchange)
+        if self._draining:
+            exchange.drain()
+        try:
+            await exchange.run(self._headers)
+        finally:
+            self._exchanges.discard(exchange)
+            if self._quiet is not None and not self._exchanges:
+                self._quiet.set()
+                self._quiet = None
+
+
+def endpoint(
+    services: Iterable[ServiceDefinition],
+    *,
+    identity_keys: Sequence[str] = (),
+    protocol: ProtocolOption | None = None,
+    defaults: ServiceOptions | None = None,
+    max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+) -> Endpoint:
+    """An ASGI 3 application that serves ``services`` to a Restate server.
+
+    With ``identity_keys`` (``publickeyv1_...``) only requests signed by a server that has
+    one of them are answered. ``protocol`` says how the server talks to it: ``"bidi"`` streams
+    over HTTP/2, ``"request_response"`` over HTTP/1.1; None takes what the server's discovery
+    came with. ``defaults`` are options that all services fall back to. ``max_message_size``
+    is in bytes, and to be raised together with the server's limit.
+
+    Mount it anywhere, or run it with ``serve``. ``DefinitionError`` for services that cannot
+    be served and for malformed keys.
+    """
+    return Endpoint(services, identity_keys, protocol, defaults, max_message_size)

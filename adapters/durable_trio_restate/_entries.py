@@ -1,0 +1,277 @@
+"""Entries as messages: the table of commands, and the one template of notifications.
+
+Owns which entry is which message, field by field. What entries mean is said by
+``durable_trio._journal._entries``.
+
+ 1. ``COMMANDS`` is the whole mapping; a command that is not in it cannot be sent.
+ 2. All notifications share one template; the message type only repeats what the entry
+    they answer says.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from durable_trio import IdempotentTarget, WorkflowTarget
+from durable_trio.abc import (
+    Attach,
+    Call,
+    ClearAllState,
+    ClearState,
+    Command,
+    CompleteAwakeable,
+    CompletePromise,
+    Completion,
+    GetEagerState,
+    GetEagerStateKeys,
+    GetOutput,
+    GetPromise,
+    GetState,
+    GetStateKeys,
+    Input,
+    InvocationTarget,
+    Notification,
+    OneWayCall,
+    Output,
+    PeekPromise,
+    Result,
+    Run,
+    SendSignal,
+    SetState,
+    Signal,
+    Sleep,
+    StateKeys,
+    Value,
+)
+
+from ._errors import BAD_REQUEST, ProtocolError
+from ._fields import (
+    FAILURE,
+    INVOCATION_ID,
+    STATE_KEYS,
+    VALUE,
+    VOID_RESULT,
+    Codec,
+    Field,
+    MessageCodec,
+    Opaque,
+    blob,
+    either,
+    name,
+    oneof,
+    optional_text,
+    optional_uint,
+    pairs,
+    text,
+    uint,
+)
+from ._frames import encode_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FIRST_COMMAND: Final = 0x0400
+FIRST_NOTIFICATION: Final = 0x8000
+FIRST_CUSTOM: Final = 0xFC00
+SIGNAL_TYPE: Final = 0xFBFF
+RUN_COMPLETION_TYPE: Final = 0x8011
+
+_NAME: Final = text("name", 12)
+_COMPLETION: Final = uint("completion_id", 11)
+_TARGETS: Final[Mapping[int, MessageCodec]] = {
+    1: Opaque(
+        InvocationTarget,
+        lambda value: value.invocation_id.encode(),
+        lambda data: InvocationTarget(INVOCATION_ID.decode(data).id),
+    ),
+    3: Codec(
+        IdempotentTarget,
+        text("service", 1),
+        optional_text("key", 2),
+        text("handler", 3),
+        text("idempotency_key", 4),
+        optional_text("scope", 5),
+    ),
+    4: Codec(WorkflowTarget, text("workflow", 1), text("key", 2), optional_text("scope", 3)),
+}
+_VALUE_CONTENT: Final = Opaque(
+    bytes,
+    lambda content: VALUE.encode(Value(content)),
+    lambda data: VALUE.decode(data).content,
+)
+"""Bytes that the wire has in a message around them, and the entry has not."""
+
+
+def _content(attribute: str, number: int) -> Field:
+    """Bytes that have a message around them; both may be missing."""
+    return attrs.evolve(oneof(attribute, {number: _VALUE_CONTENT}), default=b"")
+
+
+def _keys(attribute: str, number: int) -> Field:
+    """The names of state entries, with a message around them."""
+    names = Opaque(
+        tuple,
+        lambda keys: STATE_KEYS.encode(StateKeys(keys)),
+        lambda data: STATE_KEYS.decode(data).keys,
+    )
+    return attrs.evolve(oneof(attribute, {number: names}), default=())
+
+
+_COMMANDS: Final[tuple[tuple[int, Codec[Any]], ...]] = (
+    (0x0400, Codec(Input, pairs("headers", 1), _content("content", 14), _NAME)),
+    (0x0401, Codec(Output, oneof("result", {14: VALUE, 15: FAILURE}), _NAME)),
+    (0x0402, Codec(GetState, name("key", 1), _COMPLETION, _NAME)),
+    (0x0403, Codec(SetState, name("key", 1), _content("content", 3), _NAME)),
+    (0x0404, Codec(ClearState, name("key", 1), _NAME)),
+    (0x0405, Codec(ClearAllState, _NAME)),
+    (0x0406, Codec(GetStateKeys, _COMPLETION, _NAME)),
+    (
+        0x0407,
+        Codec(GetEagerState, name("key", 1), oneof("result", {13: VOID_RESULT, 14: VALUE}), _NAME),
+    ),
+    (0x0408, Codec(GetEagerStateKeys, _keys("keys", 14), _NAME)),
+    (0x0409, Codec(GetPromise, text("key", 1), _COMPLETION, _NAME)),
+    (0x040A, Codec(PeekPromise, text("key", 1), _COMPLETION, _NAME)),
+    (
+        0x040B,
+        Codec(
+            CompletePromise,
+            text("key", 1),
+            oneof("result", {2: VALUE, 3: FAILURE}),
+            _COMPLETION,
+            _NAME,
+        ),
+    ),
+    (0x040C, Codec(Sleep, uint("wake_up_time", 1), _COMPLETION, _NAME)),
+    (
+        0x040D,
+        Codec(
+            Call,
+            text("service", 1),
+            text("handler", 2),
+            blob("parameter", 3),
+            pairs("headers", 4),
+            text("key", 5),
+            optional_text("idempotency_key", 6),
+            optional_text("scope", 7),
+            optional_text("limit_key", 8),
+            uint("invocation_id_completion", 10),
+            _COMPLETION,
+            _NAME,
+        ),
+    ),
+    (
+        0x040E,
+        Codec(
+            OneWayCall,
+            text("service", 1),
+            text("handler", 2),
+            blob("parameter", 3),
+            uint("invoke_time", 4),
+            pairs("headers", 5),
+            text("key", 6),
+            optional_text("idempotency_key", 7),
+            optional_text("scope", 8),
+            optional_text("limit_key", 9),
+            uint("invocation_id_completion", 10),
+            _NAME,
+        ),
+    ),
+    (
+        0x0410,
+        Codec(
+            SendSignal,
+            text("target", 1),
+            either("signal", uint("signal", 2), text("signal", 3)),
+            oneof("result", {4: VOID_RESULT, 5: VALUE, 6: FAILURE}),
+            _NAME,
+        ),
+    ),
+    (0x0411, Codec(Run, _COMPLETION, _NAME)),
+    (0x0412, Codec(Attach, oneof("target", _TARGETS), _COMPLETION, _NAME)),
+    (0x0413, Codec(GetOutput, oneof("target", _TARGETS), _COMPLETION, _NAME)),
+    (
+        0x0414,
+        Codec(
+            CompleteAwakeable,
+            text("awakeable_id", 1),
+            oneof("result", {2: VALUE, 3: FAILURE}),
+            _NAME,
+        ),
+    ),
+)
+COMMANDS: Final[Mapping[type, tuple[int, Codec[Any]]]] = {
+    codec.kind: (type_, codec) for type_, codec in _COMMANDS
+}
+"""The message type and the codec of each class of commands."""
+
+_DECODERS: Final[Mapping[int, Codec[Any]]] = dict(_COMMANDS)
+
+
+@attrs.frozen
+class _Template:
+    """What all notifications look like: whose they are, and the result."""
+
+    completion_id: int | None
+    signal: int | str
+    result: Result
+
+
+_NOTIFICATION: Final = Codec(
+    _Template,
+    optional_uint("completion_id", 1),
+    either("signal", uint("signal", 2), text("signal", 3)),
+    oneof(
+        "result",
+        {4: VOID_RESULT, 5: VALUE, 6: FAILURE, 16: INVOCATION_ID, 17: STATE_KEYS},
+    ),
+)
+
+
+def command_type(command: Command) -> int:
+    """The message type of a command."""
+    return COMMANDS[type(command)][0]
+
+
+def encode_command(command: Command) -> bytes:
+    """A command's frame."""
+    form: tuple[int, Codec[Any]] = COMMANDS[type(command)]
+    type_, codec = form
+    return encode_frame(type_, codec.encode(command))
+
+
+def decode_command(type: int, payload: bytes) -> Command:  # noqa: A002  # its name
+    """The command of a message. ``ProtocolError`` for one that this version does not know."""
+    codec = _DECODERS.get(type)
+    if codec is None:
+        raise ProtocolError(f"the server sent a command of the unknown type 0x{type:04X}")
+
+    command: Command = codec.decode(payload)
+    return command
+
+
+def encode_notification(
+    notification: Notification,
+    type: int = RUN_COMPLETION_TYPE,  # noqa: A002  # its name
+) -> bytes:
+    """A notification's frame, of this type if it is a completion. Only servers send them."""
+    if isinstance(notification, Signal):
+        template = _Template(None, notification.signal, notification.result)
+        return encode_frame(SIGNAL_TYPE, _NOTIFICATION.encode(template))
+
+    template = _Template(notification.completion_id, "", notification.result)
+    return encode_frame(type, _NOTIFICATION.encode(template))
+
+
+def decode_notification(payload: bytes) -> Notification:
+    """The notification of a message. ``ProtocolError`` for one that names nothing."""
+    template: _Template = _NOTIFICATION.decode(payload)
+    if template.completion_id is not None:
+        return Completion(template.completion_id, template.result)
+
+    if template.signal == "":
+        raise ProtocolError("a notification names neither a completion nor a signal", BAD_REQUEST)
+
+    return Signal(template.signal, template.result)

@@ -1,0 +1,106 @@
+"""Request identity: the proof that a request comes from a Restate server one trusts.
+
+Owns the verification of scheme v1, a JWT signed with Ed25519. Which keys are trusted is
+said by whoever makes the endpoint.
+
+ 1. Without keys everything is let through; with keys nothing unsigned is.
+ 2. The audience is the path from ``/invoke`` or ``/discover`` on, whatever comes before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from durable_trio._exceptions import DefinitionError
+
+from ._errors import IdentityError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SCHEME_HEADER: Final = b"x-restate-signature-scheme"
+TOKEN_HEADER: Final = b"x-restate-jwt-v1"
+
+_PREFIX: Final = "publickeyv1_"
+_ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_KEY_SIZE: Final = 32
+_CLAIMS: Final = ["aud", "exp", "iat", "nbf"]
+
+
+class IdentityVerifier:
+    """Verifies requests against a set of public keys. ``DefinitionError`` for a malformed key."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        if isinstance(keys, str):
+            raise DefinitionError("identity_keys is a list of keys, got a single string")
+
+        self._keys = tuple(_public_key(key) for key in keys)
+
+    def verify(self, path: str, headers: Mapping[bytes, bytes]) -> None:
+        """``IdentityError`` unless one of the keys has signed this request."""
+        if not self._keys:
+            return
+
+        scheme = headers.get(SCHEME_HEADER, b"").decode("latin-1")
+        if scheme != "v1":
+            raise IdentityError(
+                f"the request is not signed: expected {SCHEME_HEADER.decode()}: v1, got "
+                f"{scheme or 'nothing'!r}"
+            )
+
+        token = headers.get(TOKEN_HEADER)
+        if not token:
+            raise IdentityError(f"the request has no {TOKEN_HEADER.decode()} header")
+
+        problem: Exception | None = None
+        for key in self._keys:
+            try:
+                jwt.decode(
+                    token,
+                    key,
+                    algorithms=["EdDSA"],
+                    audience=audience_of(path),
+                    # That the server's clock is a little ahead of ours is no forgery: how
+                    # long the token holds is said by nbf and exp, which it chose for that.
+                    options={"require": _CLAIMS, "verify_iat": False},
+                )
+            except jwt.InvalidTokenError as exc:
+                problem = exc
+            else:
+                return
+
+        raise IdentityError(f"the request's signature does not hold: {problem}") from problem
+
+
+def audience_of(path: str) -> str:
+    """The part of a request's path that its signature covers."""
+    segments = path.split("/")
+    depth = 1 if segments[-1] == "discover" else 3
+    return "/" + "/".join(segments[-depth:])
+
+
+def _public_key(text: str) -> Ed25519PublicKey:
+    encoded = text.removeprefix(_PREFIX)
+    raw = _base58(encoded) if encoded != text else None
+    if raw is None or len(raw) != _KEY_SIZE:
+        raise DefinitionError(
+            f"a request identity key looks like {_PREFIX}... with {_KEY_SIZE} bytes in base58 "
+            f"(the server prints it when it starts), got {text!r}"
+        )
+
+    return Ed25519PublicKey.from_public_bytes(raw)
+
+
+def _base58(text: str) -> bytes | None:
+    number = 0
+    for character in text:
+        digit = _ALPHABET.find(character)
+        if digit < 0:
+            return None
+
+        number = number * 58 + digit
+    zeros = len(text) - len(text.lstrip("1"))
+    return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
