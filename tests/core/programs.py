@@ -255,7 +255,7 @@ leaves: st.SearchStrategy[Leaf] = st.one_of(
     ),
     st.builds(Chance),
     st.builds(Checkpoint),
-    st.builds(Raise, st.sampled_from(["terminal", "terminal", "plain"])),
+    st.builds(Raise, st.sampled_from(["terminal", "plain"])),
     st.builds(
         Signal,
         st.sampled_from(
@@ -309,10 +309,14 @@ def _composites(inner: st.SearchStrategy[Program]) -> st.SearchStrategy[Program]
     )
 
 
-programs: st.SearchStrategy[Program] = st.recursive(
-    operations | leaves, _composites, max_leaves=14
-)
-"""Programs of every kind."""
+def _deeper(inner: st.SearchStrategy[Program]) -> st.SearchStrategy[Program]:
+    return st.one_of(operations, leaves, _composites(inner), _composites(inner), _composites(inner))
 
-schedules = st.lists(st.integers(0, 99), max_size=60)
+
+programs: st.SearchStrategy[Program] = st.lists(
+    st.builds(Try, _deeper(_deeper(_deeper(operations | leaves)))), min_size=1, max_size=4
+).map(lambda steps: Seq(tuple(steps)))
+"""Programs of every kind, up to four constructs deep."""
+
+schedules = st.lists(st.integers(0, 99), max_size=80)
 """What happens next, as the world takes it: 0 is the oldest, from 95 on it comes from outside."""
