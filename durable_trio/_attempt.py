@@ -187,7 +187,7 @@ class Attempt:
 
         completion_id = self.ledger.allocate()
         command = self.ledger.issue(
-            Sleep(max(0, math.ceil(deadline * 1000)), completion_id, task.entry_name(name))
+            Sleep(math.ceil(max(0.0, deadline) * 1000), completion_id, task.entry_name(name))
         )
         future: DurableFuture[None] = DurableFuture(
             self.scheduler,

@@ -68,9 +68,6 @@ class CancelScope:
         relative_deadline: float = math.inf,
         shield: bool = False,
     ) -> None:
-        if math.isnan(deadline):
-            raise ValueError("a deadline is a time in seconds since the epoch, got nan")
-
         if math.isnan(relative_deadline) or relative_deadline < 0:
             raise ValueError(
                 f"a timeout is a number of seconds from 0 on, got {relative_deadline!r}"
@@ -80,7 +77,7 @@ class CancelScope:
         """Whether ``cancel`` was called or the deadline has passed."""
         self.cancelled_caught = False
         """Whether the scope has ended a cancellation of its own."""
-        self._deadline = deadline
+        self._deadline = _checked_deadline(deadline)
         self._relative_deadline = relative_deadline
         self._shield = shield
         self._parent: CancelScope | None = None
@@ -101,7 +98,7 @@ class CancelScope:
 
     @deadline.setter
     def deadline(self, deadline: float) -> None:
-        self._deadline = deadline
+        self._deadline = _checked_deadline(deadline)
         if self._task is not None:
             running_task("CancelScope.deadline")
             self._drop_timer()
@@ -188,6 +185,8 @@ class CancelScope:
 
         if isinstance(exc, scheduler.cancelled_type):
             self.cancelled_caught = True
+            # It has arrived where it was meant to: the task has not swallowed anything.
+            task.cancellations = 0
             return None
 
         if isinstance(exc, BaseExceptionGroup):
@@ -258,6 +257,8 @@ class CancelScope:
             assert self._task is not None
             start_timer = self._task.scheduler.start_timer
             self._timer, self._deadline = start_timer(self._deadline, "deadline")
+            # It was made by the running task, which may be another one that moved the deadline.
+            self._timer.move_to(self)
             self._timer.subscribe(self, self._timer_ended)
 
     def _timer_ended(self) -> None:
@@ -316,6 +317,13 @@ def recalculate(scope: CancelScope, scheduler: Scheduler) -> None:
 
 def _sequence(item: DurableTask | DurableFuture[Any]) -> int:
     return item.sequence
+
+
+def _checked_deadline(deadline: float) -> float:
+    if math.isnan(deadline):
+        raise ValueError("a deadline is a time in seconds since the epoch, got nan")
+
+    return deadline
 
 
 # -- timeouts, named as in trio

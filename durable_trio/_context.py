@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 import random
 import uuid
-from datetime import timedelta
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -28,6 +27,7 @@ from typing import (
 )
 
 from ._bodies import RunBody
+from ._duration import to_seconds
 from ._exceptions import UsageError
 from ._future import DurableFuture, FutureStatus
 from ._invocation import awakeable_id
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from ._attempt import Attempt
+    from ._duration import Duration
     from ._journal._entries import Input, Result
     from .abc import Serde
 
@@ -173,9 +174,9 @@ class Context:
 
     # -- time and chance
 
-    def timer(self, seconds: float | timedelta, *, name: str = "") -> DurableFuture[None]:
+    def timer(self, seconds: Duration, *, name: str = "") -> DurableFuture[None]:
         """A durable timer that ends ``seconds`` from now; survives crashes."""
-        deadline = self._attempt.clock.now() + _delay(seconds)
+        deadline = self._attempt.clock.now() + to_seconds(seconds, "a timer")
         return self._attempt.start_timer(deadline, name)[0]
 
     def now(self) -> DurableFuture[float]:
@@ -292,7 +293,7 @@ class Context:
         /,
         *,
         key: str | None = None,
-        delay: float | timedelta = 0,
+        delay: Duration = 0,
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         scope: str | None = None,
@@ -307,7 +308,7 @@ class Context:
         /,
         *,
         key: str | None = None,
-        delay: float | timedelta = 0,
+        delay: Duration = 0,
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         scope: str | None = None,
@@ -320,7 +321,7 @@ class Context:
         /,
         *argument: Any,
         key: str | None = None,
-        delay: float | timedelta = 0,
+        delay: Duration = 0,
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         scope: str | None = None,
@@ -335,7 +336,7 @@ class Context:
         check_key(target, key)
         ledger = self._attempt.ledger
         parameter = target.encode_input(*argument)
-        wait = _delay(delay)
+        wait = to_seconds(delay, "delay")
         invoke_time = math.ceil((self._attempt.clock.now() + wait) * 1000) if wait else 0
         completion_id = ledger.allocate()
         entry_name = task.entry_name(name)
@@ -649,11 +650,3 @@ def _identity(
         raise UsageError(f"an empty {what} identifies nothing: leave it out, or give it a value")
 
     return text
-
-
-def _delay(delay: float | timedelta) -> float:
-    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
-    if math.isnan(seconds) or seconds < 0:
-        raise UsageError(f"a delay is a number of seconds from 0 on, got {delay!r}")
-
-    return seconds

@@ -94,6 +94,9 @@ class Nursery:
                 "while another child of it is still running."
             )
 
+        if owner.scheduler is not task.scheduler:
+            raise UsageError("this nursery belongs to another invocation; open one here")
+
         coroutine = _coroutine(async_fn, args)
         path = owner.child_path(name or branch_name(async_fn))
         handle: TaskHandle[T] = TaskHandle(task.scheduler, path)
@@ -120,6 +123,11 @@ class Nursery:
         owner = self._owner
         assert owner is not None
         scheduler = owner.scheduler
+        if isinstance(exc, GeneratorExit):
+            # The owner was given up: it must not wait, and its children unwind by themselves.
+            self._closed = True
+            return False
+
         if exc is not None:
             if not isinstance(exc, scheduler.cancelled_type):
                 self._errors.append(exc)

@@ -70,6 +70,9 @@ async def sleep(seconds: float) -> None:
 async def sleep_until(deadline: float) -> None:
     """Sleep durably until a time in seconds since the epoch; a past one is over at once."""
     task = running_task("sleep_until")
+    if math.isnan(deadline):
+        raise ValueError("a sleep ends at a time in seconds since the epoch, got nan")
+
     if deadline == math.inf:
         await sleep_forever()
 
