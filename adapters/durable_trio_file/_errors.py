@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from durable_trio._exceptions import (
+    SerializationError,
     StoreCorruptError,
     StoreError,
     StoreLockedError,
@@ -78,13 +79,27 @@ def translated(
     return kind(f"{os.fspath(path)}: {doing} failed: {exc}. {remedy}")
 
 
+def unstorable(exc: UnicodeEncodeError) -> SerializationError:
+    """The error for text with half a character in it, which SQLite cannot hold."""
+    return SerializationError(
+        f"expected text that can be stored, found {exc.object!r}, which contains half a character"
+        " (a lone surrogate). Replace it, for example with"
+        " text.encode(errors='replace').decode()."
+    )
+
+
 @contextmanager
 def translating(path: str | os.PathLike[str], doing: str) -> Generator[None]:
-    """Errors of SQLite and of stored lines leave the block as a ``StoreError`` naming the file."""
+    """Errors of SQLite and of stored lines leave the block as a ``StoreError`` naming the file.
+
+    A question with text that SQLite cannot hold leaves it as a ``SerializationError``.
+    """
     try:
         yield
     except (sqlite3.Error, OSError) as exc:
         raise translated(exc, path, doing) from exc
+    except UnicodeEncodeError as exc:
+        raise unstorable(exc) from exc
     except StoreError as exc:
         if str(exc).startswith(os.fspath(path)):
             raise

@@ -55,79 +55,62 @@ class Lane(enum.IntEnum):
     DELETE_INVOCATION = 17
 
 
-# {rows} stands for as many rows of placeholders as there are rows to write.
-_SQL: Final[dict[Lane, tuple[int, str]]] = {
-    Lane.PUT_INVOCATION: (
-        len(RECORD_COLUMNS),
-        f"INSERT OR REPLACE INTO invocation ({', '.join(RECORD_COLUMNS)}) VALUES {{rows}}",  # noqa: S608
-    ),
-    Lane.APPEND: (2, "INSERT INTO entry (invocation_id, line) VALUES {rows}"),
-    Lane.DELIVER: (
-        2,
-        (
-            "INSERT INTO entry (invocation_id, line) SELECT column1, column2 FROM (VALUES {rows})"
-            " WHERE EXISTS"
-            " (SELECT 1 FROM invocation WHERE id = column1 AND status <> 'completed')"
-        ),
-    ),
-    Lane.PUT_STATE: (
-        4,
-        "INSERT OR REPLACE INTO state (service, key, name, content) VALUES {rows}",
-    ),
-    Lane.DELETE_STATE: (3, "DELETE FROM state WHERE (service, key, name) IN (VALUES {rows})"),
-    Lane.CLEAR_STATE: (2, "DELETE FROM state WHERE (service, key) IN (VALUES {rows})"),
-    Lane.PUT_TIMER: (
-        4,
-        "INSERT OR REPLACE INTO timer (due, invocation_id, kind, completion_id) VALUES {rows}",
-    ),
-    Lane.DELETE_TIMER: (
-        3,
-        "DELETE FROM timer WHERE (invocation_id, kind, completion_id) IN (VALUES {rows})",
-    ),
-    Lane.PUT_WAITER: (
-        3,
-        "INSERT OR IGNORE INTO waiter (target, invocation_id, completion_id) VALUES {rows}",
-    ),
-    Lane.DELETE_WAITERS: (1, "DELETE FROM waiter WHERE target IN (VALUES {rows})"),
-    Lane.PUT_PROMISE: (
-        4,
-        "INSERT OR IGNORE INTO promise (service, key, name, result) VALUES {rows}",
-    ),
-    Lane.PUT_PROMISE_WAITER: (
-        5,
-        (
-            "INSERT OR IGNORE INTO promise_waiter"
-            " (service, key, name, invocation_id, completion_id) VALUES {rows}"
-        ),
-    ),
-    Lane.DELETE_PROMISE_WAITERS: (
-        3,
-        "DELETE FROM promise_waiter WHERE (service, key, name) IN (VALUES {rows})",
-    ),
-    Lane.DELETE_PROMISES: (2, "DELETE FROM promise WHERE (service, key) IN (VALUES {rows})"),
-    Lane.DELETE_ALL_PROMISE_WAITERS: (
-        2,
-        "DELETE FROM promise_waiter WHERE (service, key) IN (VALUES {rows})",
-    ),
-    Lane.DELETE_ENTRIES: (1, "DELETE FROM entry WHERE invocation_id IN (VALUES {rows})"),
-    Lane.DELETE_TIMERS: (1, "DELETE FROM timer WHERE invocation_id IN (VALUES {rows})"),
-    Lane.DELETE_INVOCATION: (1, "DELETE FROM invocation WHERE id IN (VALUES {rows})"),
-}
-
-_PUT_SEQUENCE: Final = "UPDATE meta SET value = ? WHERE name = 'last_sequence'"
-
-# SQLite before 3.32 takes at most 999 parameters a statement.
-_MOST_PARAMETERS: Final = 999
+def _sized(row: str, separator: str, sql: str) -> tuple[tuple[int, str], ...]:
+    # SQLite before 3.32 takes at most 999 parameters a statement.
+    sizes = (size for size in (64, 16, 8, 4, 3, 2, 1) if size * row.count("?") <= 999)
+    return tuple((size, sql.format(rows=separator.join([row] * size))) for size in sizes)
 
 
-def _sized(width: int, sql: str) -> tuple[tuple[int, str], ...]:
-    row = f"({', '.join('?' * width)})"
-    sizes = (size for size in (64, 16, 8, 4, 3, 2, 1) if size * width <= _MOST_PARAMETERS)
-    return tuple((size, sql.format(rows=", ".join([row] * size))) for size in sizes)
+def _insert(into: str, *columns: str) -> tuple[tuple[int, str], ...]:
+    row = f"({', '.join('?' * len(columns))})"
+    return _sized(row, ", ", f"{into} ({', '.join(columns)}) VALUES {{rows}}")
+
+
+def _delete(table: str, *columns: str) -> tuple[tuple[int, str], ...]:
+    # A list of row values (a, b) IN (...) would scan the table; OR looks each one up.
+    row = f"({' AND '.join(f'{column} = ?' for column in columns)})"
+    return _sized(row, " OR ", f"DELETE FROM {table} WHERE {{rows}}")  # noqa: S608
 
 
 # A few fixed sizes, largest first, so that every statement is prepared once and kept.
-_STATEMENTS: Final = tuple(_sized(*_SQL[lane]) for lane in Lane)
+STATEMENTS: Final[dict[Lane, tuple[tuple[int, str], ...]]] = {
+    Lane.PUT_INVOCATION: _insert("INSERT OR REPLACE INTO invocation", *RECORD_COLUMNS),
+    Lane.APPEND: _insert("INSERT INTO entry", "invocation_id", "line"),
+    Lane.DELIVER: _sized(
+        "(?, ?)",
+        ", ",
+        "INSERT INTO entry (invocation_id, line) SELECT column1, column2 FROM (VALUES {rows})"
+        " WHERE EXISTS"
+        " (SELECT 1 FROM invocation WHERE id = column1 AND status <> 'completed')",
+    ),
+    Lane.PUT_STATE: _insert("INSERT OR REPLACE INTO state", "service", "key", "name", "content"),
+    Lane.DELETE_STATE: _delete("state", "service", "key", "name"),
+    Lane.CLEAR_STATE: _delete("state", "service", "key"),
+    Lane.PUT_TIMER: _insert(
+        "INSERT OR REPLACE INTO timer", "due", "invocation_id", "kind", "completion_id"
+    ),
+    Lane.DELETE_TIMER: _delete("timer", "invocation_id", "kind", "completion_id"),
+    Lane.PUT_WAITER: _insert(
+        "INSERT OR IGNORE INTO waiter", "target", "invocation_id", "completion_id"
+    ),
+    Lane.DELETE_WAITERS: _delete("waiter", "target"),
+    Lane.PUT_PROMISE: _insert("INSERT OR IGNORE INTO promise", "service", "key", "name", "result"),
+    Lane.PUT_PROMISE_WAITER: _insert(
+        "INSERT OR IGNORE INTO promise_waiter",
+        "service",
+        "key",
+        "name",
+        "invocation_id",
+        "completion_id",
+    ),
+    Lane.DELETE_PROMISE_WAITERS: _delete("promise_waiter", "service", "key", "name"),
+    Lane.DELETE_PROMISES: _delete("promise", "service", "key"),
+    Lane.DELETE_ALL_PROMISE_WAITERS: _delete("promise_waiter", "service", "key"),
+    Lane.DELETE_ENTRIES: _delete("entry", "invocation_id"),
+    Lane.DELETE_TIMERS: _delete("timer", "invocation_id"),
+    Lane.DELETE_INVOCATION: _delete("invocation", "id"),
+}
+_PUT_SEQUENCE: Final = "UPDATE meta SET value = ? WHERE name = 'last_sequence'"
 
 
 class Op:
@@ -171,8 +154,7 @@ class Plan:
                 touched[touch] = lane
             self._rows[lane].extend(op.rows)
             self._used.add(lane)
-            if op.sequence > self._sequence:
-                self._sequence = op.sequence
+            self._sequence = max(self._sequence, op.sequence)
 
     def take(self) -> list[Statement]:
         """The statements for everything added since the last time."""
@@ -187,7 +169,7 @@ class Plan:
         for lane in sorted(self._used):
             rows = self._rows[lane]
             start, end = 0, len(rows)
-            for size, sql in _STATEMENTS[lane]:
+            for size, sql in STATEMENTS[lane]:
                 while end - start >= size:
                     values = list(chain.from_iterable(rows[start : start + size]))
                     self._statements.append((sql, values))

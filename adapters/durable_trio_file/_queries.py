@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from durable_trio import abc
+from durable_trio._exceptions import StoreCorruptError
 from durable_trio._journal._jsonl import load_entry, load_outcome
 
 from ._rows import RECORD_COLUMNS, record_of, timer_of
@@ -140,7 +141,12 @@ def invocations(
 
 def last_sequence(connection: sqlite3.Connection) -> int:
     row = connection.execute(SQL["last sequence"]).fetchone()
-    return 0 if row is None else int(row[0])
+    if row is None or type(row[0]) is not int:
+        raise StoreCorruptError(
+            f"the last sequence in table 'meta' must be an integer, found {row and row[0]!r}."
+            " Restore the file from a copy."
+        )
+    return row[0]
 
 
 def state(connection: sqlite3.Connection, service: str, key: str) -> Mapping[str, bytes]:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import orjson
 
 from durable_trio import abc
-from durable_trio._exceptions import SerializationError, StoreCorruptError
+from durable_trio._exceptions import StoreCorruptError
 from durable_trio._journal._jsonl import dump_outcome, load_outcome
+
+from ._errors import unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,11 +59,7 @@ def text(value: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError as exc:
-            raise SerializationError(
-                f"expected text that can be stored, found {value!r}, which contains half a"
-                " character (a lone surrogate). Replace it, for example with"
-                " value.encode(errors='replace').decode()."
-            ) from exc
+            raise unstorable(exc) from exc
     return value
 
 

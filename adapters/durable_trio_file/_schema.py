@@ -169,7 +169,10 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
     with translating(path, "opening"):
         if not path.is_file():
             raise StoreError(f"{path}: there is no such file. Check the path.")
-        _check_header(path)
+        try:
+            _check_header(path)
+        except PermissionError as exc:
+            raise StoreError(f"{path}: reading it is not allowed. Make it readable.") from exc
         connection = _connect(path, "ro")
         try:
             try:
@@ -323,7 +326,6 @@ def _configure(connection: sqlite3.Connection, path: Path, synchronous: Synchron
 
 
 def _create_missing(connection: sqlite3.Connection) -> None:
-    # Taking the write lock also finds a read-only file now and not at the first write.
     connection.execute("BEGIN IMMEDIATE")
     if _is_blank(connection):
         for statement in TABLES.values():
@@ -333,7 +335,8 @@ def _create_missing(connection: sqlite3.Connection) -> None:
             (time.time(),),
         )
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    # Always written: a read-only file or a full disk shows now and not at the first commit.
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     for statement in INDEXES:
         connection.execute(statement)
     connection.execute("COMMIT")

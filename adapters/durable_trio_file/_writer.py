@@ -134,8 +134,8 @@ class Writer:
                     stack.callback(connection.close)
                     plan = Plan(last_sequence(connection))
                     self._identity = _identity(self._name)
-            except StoreError as exc:
-                self.error = exc
+            except Exception as exc:
+                self.error = self._store_error(exc, "opening")
                 return
             finally:
                 self._call_soon(self._opened.set)
@@ -237,21 +237,25 @@ class Writer:
             )
 
     def _fail(self, connection: sqlite3.Connection, exc: Exception) -> None:
-        if isinstance(exc, StoreError):
-            error = exc
-        else:
-            if isinstance(exc, (sqlite3.Error, OSError)):
-                error = translated(exc, self.path, "writing")
-            else:
-                error = StoreWriteError(
-                    f"{self.path}: writing failed: {exc!r}. This is unexpected: please report it."
-                )
-            error.__cause__ = exc
+        error = self._store_error(exc, "writing")
         with suppress(sqlite3.Error):
             # SQLite has often rolled back already.
             connection.execute("ROLLBACK")
         self.error = error
         self._call_soon(self.failed.set)
+
+    def _store_error(self, exc: Exception, doing: str) -> StoreError:
+        """Whatever happens ends as an error that somebody gets, or everybody would wait for ever."""
+        if isinstance(exc, StoreError):
+            return exc
+        if isinstance(exc, (sqlite3.Error, OSError)):
+            error = translated(exc, self.path, doing)
+        else:
+            error = StoreWriteError(
+                f"{self.path}: {doing} failed: {exc!r}. This is unexpected: please report it."
+            )
+        error.__cause__ = exc
+        return error
 
 
 def _identity(path: str) -> tuple[int, int]:
