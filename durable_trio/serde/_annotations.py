@@ -11,6 +11,7 @@ type is written.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import types
@@ -25,11 +26,13 @@ _QUALIFIERS = frozenset({"ClassVar", "Final", "NotRequired", "ReadOnly", "Requir
 _SELF = frozenset({"Self"})
 
 
+@functools.cache
 def hints(owner: Any) -> dict[str, Any]:
-    """The evaluated annotations of a class, inherited ones included.
+    """The evaluated annotations of a class, inherited ones included. Not to be changed.
 
     ``DefinitionError`` for a name that cannot be found.
     """
+    # Kept, because the function in which a local class was found has returned the next time.
     try:
         return typing.get_type_hints(owner, include_extras=True)
     except NameError:
@@ -106,7 +109,10 @@ def _peel_once(annotation: Any) -> Any:
     return str if name == "LiteralString" else annotation
 
 
-def _stand_in(variable: TypeVar) -> Any:
+def _stand_in(variable: Any) -> Any:
+    if getattr(variable, "has_default", bool)():
+        return variable.__default__
+
     if variable.__bound__ is not None:
         return variable.__bound__
 
@@ -145,6 +151,9 @@ def alias_value(annotation: Any) -> Any:
         evaluated = typing.get_type_hints(
             quoted, scope, {alias.__name__: alias}, include_extras=True
         )
+    except RecursionError:
+        # The compiler tells of types that never end.
+        raise
     except Exception as exc:
         raise DefinitionError(
             f"the type alias {describe(alias)} cannot be evaluated: {exc}"

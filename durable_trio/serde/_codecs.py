@@ -169,11 +169,17 @@ class Compiler:
             if key in self._codecs:
                 return self._codecs[key]
 
-            family = self.table.find(annotation, self._place)
-            if key in self._pending:
-                return self._deferred(key, annotation, family)
+            try:
+                family = self.table.find(annotation, self._place)
+                if key in self._pending:
+                    return self._deferred(key, annotation, family)
 
-            return self._make(key, annotation, family)
+                return self._make(key, annotation, family)
+            except RecursionError:
+                raise self.refuse(
+                    f"{describe(annotation)} refers to itself without end; a recursive type needs "
+                    "a class, a list or a dict in between"
+                ) from None
 
     def outline(self, annotation: Any) -> Outline:
         """What is known of the type without making its codec."""

@@ -78,9 +78,14 @@ class JsonSerde(Generic[T]):
 
     def serialize(self, value: T) -> bytes:
         try:
-            return _ENCODER.encode(self._codec.encode(value))
+            plain = self._codec.encode(value)
         except Exception as exc:
             raise self._unwritable(value, exc) from exc
+
+        try:
+            return _ENCODER.encode(plain)
+        except Exception as exc:
+            raise self._unencodable(plain, exc) from exc
 
     def deserialize(self, data: bytes) -> T:
         if not data:
@@ -110,15 +115,26 @@ class JsonSerde(Generic[T]):
     def _unwritable(self, value: T, error: Exception) -> SerializationError:
         name = self._codec.outline.name
         if isinstance(error, RecursionError):
-            return SerializationError(
-                f"cannot write {name} as JSON: it is nested too deeply, or contains itself"
-            )
+            return self._endless()
 
         explained = self._explained(error, lambda codec: codec.encode(value))
-        if isinstance(explained, UnicodeEncodeError):
-            explained = _surrogate(self._codec.encode(value)) or explained
         reasons = describe_errors(explained, python_found)
         return SerializationError(f"cannot write {name} as JSON: {reasons}")
+
+    def _unencodable(self, plain: Any, error: Exception) -> SerializationError:
+        name = self._codec.outline.name
+        if isinstance(error, RecursionError):
+            return self._endless()
+
+        found = _surrogate(plain) if isinstance(error, UnicodeEncodeError) else error
+        reasons = describe_errors(found, python_found)
+        return SerializationError(f"cannot write {name} as JSON: {reasons}")
+
+    def _endless(self) -> SerializationError:
+        name = self._codec.outline.name
+        return SerializationError(
+            f"cannot write {name} as JSON: it is nested too deeply, or contains itself"
+        )
 
     def _unreadable(self, plain: Any, error: Exception) -> SerializationError:
         name = self._codec.outline.name
@@ -154,42 +170,40 @@ def _syntax_error(data: bytes, error: Exception) -> str:
     except UnicodeDecodeError as exc:
         return f"invalid UTF-8 at byte {exc.start}"
 
-    # The decoder itself gives positions less exactly.
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as exc:
-        near = text[exc.pos : exc.pos + _NEAR]
-        found = f"found {near!r}" if near else "found its end"
-        return (
-            f"{exc.msg[0].lower()}{exc.msg[1:]} at line {exc.lineno}, column {exc.colno}, {found}"
-        )
-    except (RecursionError, ValueError):
-        pass
+    # The decoder itself gives positions less exactly, but refuses a few things more.
+    with contextlib.suppress(RecursionError):
+        try:
+            json.loads(text, parse_int=len)
+        except json.JSONDecodeError as exc:
+            near = text[exc.pos : exc.pos + _NEAR]
+            found = f"found {near!r}" if near else "found its end"
+            what = f"{exc.msg[0].lower()}{exc.msg[1:]}"
+            return f"{what} at line {exc.lineno}, column {exc.colno}, {found}"
+
     return str(error)
 
 
-def _surrogate(plain: Any) -> Mismatch | None:
-    for text, path in _texts(plain, ()):
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return Mismatch(
-                "text that UTF-8 can encode",
-                text,
-                remedy="it has a lone surrogate; bytes that are no text belong into bytes",
-                trail=path,
-            )
-
-    return None
+def _surrogate(plain: Any) -> Mismatch:
+    text, path = next(
+        (text, path)
+        for text, path in _texts(plain, ())
+        if text != text.encode(errors="ignore").decode()
+    )
+    return Mismatch(
+        "text that UTF-8 can encode",
+        text,
+        remedy="it has a lone surrogate; bytes that are no text belong into bytes",
+        trail=path,
+    )
 
 
 def _texts(plain: Any, path: tuple[Step, ...]) -> Iterator[tuple[str, tuple[Step, ...]]]:
     if isinstance(plain, str):
         yield plain, path
-    elif is_array(plain):
+    if is_array(plain):
         for index, item in enumerate(plain):
             yield from _texts(item, (*path, index))
-    elif is_object(plain):
+    if is_object(plain):
         for key, item in plain.items():
             yield key, path
             yield from _texts(item, (*path, key))

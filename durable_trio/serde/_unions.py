@@ -70,7 +70,7 @@ def schema(annotation: Any, schemas: Schemas) -> JsonSchema:
 
 def _members(annotation: Any) -> list[Any]:
     # typing takes unions for equal whatever the order, so the order must not matter.
-    return sorted(dict.fromkeys(_flattened(annotation)), key=_rank)
+    return sorted(dict.fromkeys(_flattened(annotation, ())), key=_rank)
 
 
 def _rank(member: Any) -> tuple[bool, str, str]:
@@ -79,15 +79,14 @@ def _rank(member: Any) -> tuple[bool, str, str]:
     return member is NULL, name, str(getattr(member, "__module__", ""))
 
 
-def _flattened(annotation: Any) -> Iterator[Any]:
+def _flattened(annotation: Any, seen: tuple[Any, ...]) -> Iterator[Any]:
     for arg in get_args(annotation):
         member = peel(arg)
-        while is_alias(member) and is_union(peel(alias_value(member))):
-            member = peel(alias_value(member))
-        if is_union(member):
-            yield from _flattened(member)
-        else:
+        value = peel(alias_value(member)) if is_alias(member) else member
+        if not is_union(value):
             yield member
+        elif member not in seen:
+            yield from _flattened(value, (*seen, member))
 
 
 def _optional_codec(annotation: Any, union_outline: Outline, member: Codec) -> Codec:
@@ -194,7 +193,7 @@ def _writers(class_: type, members: Sequence[Codec]) -> list[Codec]:
         [m for m in members if issubclass(class_, m.outline.also)],
     ):
         if level:
-            return sorted(level, key=lambda m: not m.outline.is_literal)
+            return level
 
     return []
 

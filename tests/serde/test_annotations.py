@@ -28,6 +28,7 @@ import attrs
 import pytest
 from typing_extensions import ReadOnly, TypeAliasType
 from typing_extensions import TypedDict as NewTypedDict
+from typing_extensions import TypeVar as DefaultTypeVar
 
 from durable_trio import DefinitionError, SerializationError
 from durable_trio.serde import json_schema, json_serde
@@ -43,6 +44,20 @@ Item = TypeVar("Item")
 
 Json = TypeAliasType("Json", "dict[str, Json] | list[Json] | str | int | None")
 Pairs = TypeAliasType("Pairs", list[tuple[Item, Item]], type_params=(Item,))
+
+
+untyped_alias: Any = TypeAliasType
+untyped_variable: Any = DefaultTypeVar
+
+Nothing = untyped_alias("Nothing", "Nothing")
+Endless = untyped_alias("Endless", "Endless | int")
+Broken = untyped_alias("Broken", "list[NotThere]")
+WithDefault = untyped_variable("WithDefault", default=str)
+
+
+@attrs.define
+class Growing(Generic[Item]):
+    more: Growing[list[Item]] | None = None
 
 
 @attrs.define
@@ -100,12 +115,15 @@ class Unparsable:
         (LiteralString, "a"),
         (Union[int, str], "a"),  # noqa: UP007
         (Json, {"a": [1, None, {"b": "c"}]}),
+        (Json | float, [1, "a"]),
+        (Endless, 1),
         (Pairs[int], [(1, 2)]),
         (dict[str, Pairs[str]], {"x": [("a", "b")]}),
         (Tree, Tree(Tree(), None, [Leaf(Tree(), 3)])),
         (Leaf, Leaf(Tree(leaves=[Leaf()]))),
         (Cell, Cell(1, "a")),
         (Cell[bool, int], Cell(True, 2)),
+        (list[WithDefault], ["a"]),  # type: ignore[valid-type]
         (Linked, {"next": {"next": None}}),
         (Read, {"id": 1}),
     ],
@@ -208,3 +226,38 @@ def test_a_serde_is_made_once_per_type() -> None:
     """The second look-up is free."""
     assert json_serde(list[Tree]) is json_serde(list[Tree])
     assert repr(json_serde(list[Tree])) == "json_serde(list[Tree])"
+
+
+@pytest.mark.parametrize("annotation", [Nothing, Growing[int], list[Nothing]])  # type: ignore[valid-type]
+def test_a_type_that_never_ends_is_refused(annotation: Any) -> None:
+    """A recursion without an end is a definition error, not a crash."""
+    with pytest.raises(DefinitionError, match="refers to itself without end"):
+        json_serde(annotation)
+
+
+def test_an_alias_that_cannot_be_evaluated_is_refused() -> None:
+    """The alias is named."""
+    with pytest.raises(DefinitionError, match="the type alias Broken cannot be evaluated"):
+        json_serde(Broken)
+
+
+def test_a_local_type_works_when_its_function_has_returned() -> None:
+    """What was found once is kept: for the explanation of errors and for the schema."""
+
+    def make() -> Any:
+        @attrs.define
+        class Outer:
+            inner: list[Inner]
+
+        @attrs.define
+        class Inner:
+            value: int
+
+        json_serde(Outer)
+        return Outer
+
+    outer = make()
+
+    with pytest.raises(SerializationError, match=r"expected int at \$\.inner\[0\]\.value"):
+        json_serde(outer).deserialize(b'{"inner":[{"value":"x"}]}')
+    assert json_schema(outer)["properties"]["inner"]["items"] == {"$ref": "#/$defs/Inner"}

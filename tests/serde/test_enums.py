@@ -94,6 +94,7 @@ def test_members_are_written_by_value_or_by_name(
         (Level, b"1.0", "expected Level (1 or 2) at $, found 1.0"),
         (Level, b'"1"', "expected Level (1 or 2)"),
         (Size, b'["s", 1]', 'expected Size ("SMALL" or "LARGE")'),
+        (Size, b'"MEDIUM"', 'expected Size ("SMALL" or "LARGE") at $, found "MEDIUM"'),
         (Access, b"4", "expected Access (an integer made of its flags)"),
         (Access, b"true", "expected Access"),
         (Access, b'"READ"', "expected Access"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 from typing import Annotated, Any, NewType
+from uuid import UUID
 
 import attrs
 import pytest
@@ -154,3 +155,16 @@ def test_a_serde_that_cannot_be_hashed_can_be_used() -> None:
     assert json_serde(annotation).deserialize(b"1") == 1
     assert json_serde(list[annotation]).deserialize(b"[1]") == [1]
     assert json_schema(list[annotation])["items"] == {}
+
+
+def test_an_encoding_error_of_a_nested_serde_is_told() -> None:
+    """The serde's own UnicodeEncodeError is no different from its other errors."""
+    with pytest.raises(SerializationError, match="with UnicodeEncodeError"):
+        json_serde(Upper).serialize("\ud800")
+
+
+@pytest.mark.parametrize("annotation", [Upper | UUID, Comma | int, Comma | dict[str, int]])
+def test_a_nested_serde_is_not_told_from_what_it_could_have_written(annotation: Any) -> None:
+    """Nobody knows what its bytes look like."""
+    with pytest.raises(DefinitionError, match=r"cannot be told|can be told"):
+        json_serde(annotation)

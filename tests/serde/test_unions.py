@@ -100,6 +100,7 @@ class Other(TypedDict):
         (Literal["auto"] | int, "auto", b'"auto"'),
         (Literal["auto"] | str, "auto", b'"auto"'),  # noqa: PYI051
         (Literal["auto"] | str, "other", b'"other"'),  # noqa: PYI051
+        (Literal["1"] | Decimal, "1", b'"1"'),
         (Color | int, Color.RED, b'"red"'),
         (str | int, Color.RED, b'"red"'),
         (dt.date | uuid.UUID, dt.date(2020, 1, 1), b'"2020-01-01"'),
@@ -118,6 +119,7 @@ class Other(TypedDict):
         (Circle | Cylinder, Cylinder(1), b'{"radius":1.0,"height":1.0}'),
         (Created | Deleted, Deleted(1, "removed"), b'{"id":1,"kind":"removed"}'),
         (list[Created | Deleted | int], [Created(1), 2], b'[{"id":1,"kind":"created"},2]'),
+        (Cylinder | Sphere, Sphere(1), b'{"radius":1.0}'),
         (Cylinder | Box[int], Box(1), b'{"content":1}'),
         (Any | None, {"a": 1}, b'{"a":1}'),
         (Maybe | None, Maybe.YES, b'"yes"'),
@@ -202,6 +204,11 @@ def test_documents_that_fit_no_member_are_refused(
             Partial | Other,
             {"width": 1.0, "radius": 1.0, "depth": 2.0},
             "expected Other | Partial at $",
+        ),
+        (
+            Partial | Circle,
+            {"radius": 1.0},
+            "expected what JSON can tell apart in Circle | Partial",
         ),
         (Circle | Cylinder, Sphere(1), "expected Circle | Cylinder at $, found Sphere"),
     ],
