@@ -34,6 +34,7 @@ from durable_trio.abc import (
     Completion,
     Input,
     InvocationStart,
+    Output,
     Signal,
 )
 
@@ -191,10 +192,11 @@ class Connection:
                     "journal entries"
                 )
             )
-        elif self.phase is Phase.RUNNING and not self._frames.is_empty:
-            self._violated(ProtocolError("the server closed its stream within a message"))
-        elif self._attempt is not None:
-            self._attempt.close_input()
+        elif self.phase is Phase.RUNNING:
+            if not self._frames.is_empty:
+                self._violated(ProtocolError("the server closed its stream within a message"))
+            elif self._attempt is not None:
+                self._attempt.close_input()
 
     def _take(self, frame: Frame) -> None:
         kind = _kind(frame.type)
@@ -317,8 +319,11 @@ class Connection:
         """Nothing to do: the server keeps its timers."""
 
     def flush(self, awaiting: Callable[[], AwaitTree], *, executing: bool) -> None:
-        """Send what was appended and, from V7 on, what the attempt waits for."""
-        if self.phase is Phase.CLOSED:
+        """Send what was appended and, from V7 on, what the attempt waits for.
+
+        After its output the attempt ends at once, and that is sent together.
+        """
+        if self.phase is Phase.CLOSED or (self._appended and type(self._commands[-1]) is Output):
             return
 
         written, self._appended = self._appended, []
@@ -328,7 +333,7 @@ class Connection:
             self._send(b"".join(written))
 
     def finish(self, end: AttemptEnd) -> None:
-        """The attempt has ended: send the message that says how."""
+        """The attempt has ended: send what is left, and the message that says how."""
         if isinstance(end, AttemptCompleted):
             self._close(encode_control(EndMessage()))
         elif isinstance(end, AttemptSuspended):
@@ -372,7 +377,7 @@ class Connection:
     def _close(self, terminator: bytes) -> None:
         if self.phase is not Phase.CLOSED:
             self.phase = Phase.CLOSED
-            self._send(terminator)
+            self._send(b"".join([*self._appended, terminator]))
 
 
 def _notification(frame: Frame) -> Notification:

@@ -175,13 +175,24 @@ def _same(value: Any) -> Any:
 
 def text(attribute: str, number: int) -> Field:
     """A string, empty if it is missing."""
-    return attrs.evolve(optional_text(attribute, number), default="")
+    tag = tag_of(number, _BYTES)
+    return Field(
+        attribute,
+        lambda value: _blob(tag, value.encode()),
+        {number << 3 | _BYTES: _utf8},
+        default="",
+    )
 
 
 def optional_text(attribute: str, number: int) -> Field:
     """A string, None if it is missing."""
     tag = tag_of(number, _BYTES)
-    return Field(attribute, lambda value: _blob(tag, value.encode()), {number << 3 | _BYTES: _utf8})
+    return Field(
+        attribute,
+        lambda value: b"" if value is None else _blob(tag, value.encode()),
+        {number << 3 | _BYTES: _utf8},
+        always=True,
+    )
 
 
 def encode_name(name: str) -> bytes:

@@ -1,0 +1,260 @@
+"""A real Restate server and endpoint processes, for tests that need them.
+
+Owns where the server comes from and how both are started, asked, and stopped. The server
+is a static binary from the npm registry; it is installed once, into a cache of its own.
+``RESTATE_SERVER`` names another binary to use instead.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+_VERSION = "1.7"
+_CACHE = Path.home() / ".cache" / "durable-trio-tests"
+_ROOT = Path(__file__).resolve().parents[2]
+_PATIENCE = 60.0
+"""Seconds until something that should have started is given up."""
+
+
+def _binary() -> Path:
+    given = os.environ.get("RESTATE_SERVER")
+    if given:
+        return Path(given)
+
+    system = platform.system().lower()
+    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    folder = _CACHE / f"restate-server-{_VERSION}"
+    package = f"@restatedev/restate-server-{system}-{machine}"
+    binary = folder / "node_modules" / package / "bin" / "restate-server"
+    if not binary.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            raise RuntimeError(
+                "these tests need npm, to install the Restate server, or its path in RESTATE_SERVER"
+            )
+
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            [
+                *(npm, "install", "--prefix", str(folder), "--ignore-scripts"),
+                *("--no-audit", "--no-fund", f"@restatedev/restate-server@{_VERSION}"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+    return binary
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def wait_for(ready: Any, what: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when ``ready()`` is true, and raise with the log if the process dies before."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if ready():
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise RuntimeError(f"{what} did not start:\n{log.read_text()[-5000:]}")
+
+
+def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> int:
+    if process.poll() is None:
+        process.send_signal(how)
+    try:
+        return process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+@attrs.define(eq=False)
+class RestateServer:
+    """A server with an empty directory. A context manager; ``settings`` are its environment."""
+
+    folder: Path
+    settings: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    ingress: httpx.Client = attrs.field(init=False)
+    admin: httpx.Client = attrs.field(init=False)
+    _process: subprocess.Popen[bytes] = attrs.field(init=False)
+
+    def __enter__(self) -> Self:
+        ingress, admin, node = free_port(), free_port(), free_port()
+        log = self.folder / "server.log"
+        environment = {
+            **os.environ,
+            "RESTATE_BASE_DIR": str(self.folder / "data"),
+            "RESTATE_LISTEN_MODE": "tcp",
+            "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
+            "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
+            "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
+            "RESTATE_DISABLE_TELEMETRY": "true",
+            "RESTATE_DEFAULT_NUM_PARTITIONS": "4",
+            "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
+            "DO_NOT_TRACK": "1",
+            **self.settings,
+        }
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [_binary(), "--no-logo"], env=environment, stdout=output, stderr=output
+            )
+        self.ingress = httpx.Client(base_url=f"http://127.0.0.1:{ingress}", timeout=60)
+        self.admin = httpx.Client(base_url=f"http://127.0.0.1:{admin}", timeout=60)
+        try:
+            wait_for(
+                lambda: (
+                    self.admin.get("/health").is_success
+                    and self.ingress.get("/restate/health").is_success
+                ),
+                "the Restate server",
+                self._process,
+                log,
+            )
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.ingress.close()
+        self.admin.close()
+        _stop(self._process, signal.SIGTERM)
+
+    def register(self, uri: str, *, http_11: bool = False) -> None:
+        """Discover the endpoint at ``uri``; its services replace those of the same names."""
+        body: dict[str, Any] = {"uri": uri, "force": True, "use_http_11": http_11}
+        response = self.admin.post("/deployments", json=body)
+        assert response.is_success, response.text
+
+    def call(self, path: str, *body: object, **headers: str) -> Any:
+        """The JSON that a handler answers with."""
+        response = self.post(path, *body, **headers)
+        assert response.is_success, f"{response.status_code}: {response.text}"
+        return response.json() if response.content else None
+
+    def post(self, path: str, *body: object, **headers: str) -> httpx.Response:
+        """The response of a handler to a JSON body, or to none."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if not body:
+            return self.ingress.post(f"/{path}", headers=named)
+
+        return self.ingress.post(f"/{path}", json=body[0], headers=named)
+
+    def send(self, path: str, *body: object, **headers: str) -> str:
+        """Start a handler; the id of its invocation."""
+        identity: str = self.call(f"{path}/send", *body, **headers)["invocationId"]
+        return identity
+
+    def attach(self, invocation_id: str) -> httpx.Response:
+        """Wait for the response of an invocation."""
+        return self.ingress.get(f"/restate/invocation/{invocation_id}/attach")
+
+    def cancel(self, invocation_id: str) -> None:
+        """Send CANCEL."""
+        assert self.admin.patch(f"/invocations/{invocation_id}/cancel").is_success
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a query."""
+        response = self.admin.post(
+            "/query", json={"query": sql}, headers={"accept": "application/json"}
+        )
+        assert response.is_success, response.text
+        rows: list[dict[str, Any]] = response.json()["rows"]
+        return rows
+
+    def until(self, sql: str, expected: list[dict[str, Any]]) -> None:
+        """Return when a query gives the expected rows."""
+        deadline = time.monotonic() + _PATIENCE
+        while (rows := self.query(sql)) != expected:
+            assert time.monotonic() < deadline, f"{sql}: expected {expected}, got {rows}"
+            time.sleep(0.02)
+
+
+@attrs.define(eq=False)
+class EndpointProcess:
+    """A script that serves handlers on PORT, in a process of its own. A context manager."""
+
+    script: Path
+    folder: Path
+    backend: str = "trio"
+    settings: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    port: int = attrs.field(factory=free_port)
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        """Where it is served."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """What it has printed."""
+        return (self.folder / f"endpoint-{self.port}.log").read_text()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, also again."""
+        path = os.pathsep.join([str(_ROOT), str(_ROOT / "adapters")])
+        log = self.folder / f"endpoint-{self.port}.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, self.script],
+                env={
+                    **os.environ,
+                    "PYTHONPATH": path,
+                    "PORT": str(self.port),
+                    "DURABLE_TRIO_BACKEND": self.backend,
+                    **self.settings,
+                },
+                stdout=output,
+                stderr=output,
+            )
+        wait_for(
+            lambda: httpx.get(f"{self.uri}/health").is_success, "the endpoint", self._process, log
+        )
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it; its exit status."""
+        assert self._process is not None
+        return _stop(self._process, how)

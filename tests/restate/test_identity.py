@@ -1,0 +1,158 @@
+"""Request identity: what is signed passes, everything else does not."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from durable_trio import DefinitionError
+from durable_trio_restate import IdentityError
+from durable_trio_restate._identity import IdentityVerifier, audience_of
+
+_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_SECRET = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+_OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
+
+
+def public_key(secret: Ed25519PrivateKey) -> str:
+    """A key as the server prints it."""
+    raw = secret.public_key().public_bytes_raw()
+    number, text = int.from_bytes(raw, "big"), ""
+    while number:
+        number, digit = divmod(number, 58)
+        text = _ALPHABET[digit] + text
+    return "publickeyv1_" + "1" * (len(raw) - len(raw.lstrip(b"\0"))) + text
+
+
+def signed(
+    secret: Any = _SECRET, *, algorithm: str = "EdDSA", without: str = "", **changed: object
+) -> dict[bytes, bytes]:
+    """The headers of a request for /invoke/S/h, signed now."""
+    now = int(time.time())
+    claims = {"aud": "/invoke/S/h", "iat": now, "nbf": now - 60, "exp": now + 60, **changed}
+    claims.pop(without, None)
+    token = jwt.encode(claims, secret, algorithm=algorithm)
+    return {b"x-restate-signature-scheme": b"v1", b"x-restate-jwt-v1": token.encode()}
+
+
+def verify(headers: dict[bytes, bytes], path: str = "/invoke/S/h") -> None:
+    """Verify with the key of ``_SECRET`` only."""
+    IdentityVerifier([public_key(_SECRET)]).verify(path, headers)
+
+
+def test_a_signed_request_passes() -> None:
+    """A request signed with the key passes, below any path."""
+    verify(signed())
+    verify(signed(), "/some/where/invoke/S/h")
+    verify(signed(aud="/discover"), "/some/where/discover")
+
+
+def test_without_keys_everything_passes() -> None:
+    """No keys, no proof."""
+    IdentityVerifier([]).verify("/invoke/S/h", {})
+
+
+def test_one_of_several_keys_is_enough() -> None:
+    """While keys are rotated several of them are trusted."""
+    verifier = IdentityVerifier([public_key(_OTHER), public_key(_SECRET)])
+    verifier.verify("/invoke/S/h", signed())
+
+
+def test_a_server_whose_clock_is_ahead() -> None:
+    """``iat`` in our future is no forgery, as long as nbf and exp hold."""
+    verify(signed(iat=int(time.time()) + 30))
+
+
+@pytest.mark.parametrize("scheme", [None, b"", b"unsigned", b"v2"])
+def test_an_unsigned_request(scheme: bytes | None) -> None:
+    """Without the scheme v1 there is no proof, whatever else there is."""
+    headers = signed()
+    del headers[b"x-restate-signature-scheme"]
+    if scheme is not None:
+        headers[b"x-restate-signature-scheme"] = scheme
+    with pytest.raises(IdentityError, match="not signed"):
+        verify(headers)
+
+
+def test_a_missing_token() -> None:
+    """The scheme alone proves nothing."""
+    with pytest.raises(IdentityError, match="no x-restate-jwt-v1"):
+        verify({b"x-restate-signature-scheme": b"v1"})
+
+
+@pytest.mark.parametrize("token", [b"x", b"a.b.c", b"\xff\xfe", b"e30.e30.e30"])
+def test_a_malformed_token(token: bytes) -> None:
+    """What is no JWT is refused, never an error of another kind."""
+    with pytest.raises(IdentityError, match="does not hold"):
+        verify({b"x-restate-signature-scheme": b"v1", b"x-restate-jwt-v1": token})
+
+
+def test_a_changed_token() -> None:
+    """A token with another payload than was signed is refused."""
+    headers = signed()
+    head, _, tail = headers[b"x-restate-jwt-v1"].split(b".")
+    other = signed(aud="/discover")[b"x-restate-jwt-v1"].split(b".")[1]
+    headers[b"x-restate-jwt-v1"] = b".".join([head, other, tail])
+    with pytest.raises(IdentityError):
+        verify(headers, "/discover")
+
+
+def test_another_key() -> None:
+    """A token of another server is refused."""
+    with pytest.raises(IdentityError):
+        verify(signed(_OTHER))
+
+
+@pytest.mark.parametrize("claim", ["aud", "iat", "nbf", "exp"])
+def test_a_missing_claim(claim: str) -> None:
+    """All four claims are needed."""
+    with pytest.raises(IdentityError):
+        verify(signed(without=claim))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"exp": 1}, {"nbf": 2**33}, {"aud": "/invoke/S/other"}, {"aud": "/discover"}]
+)
+def test_a_token_for_something_else(changed: dict[str, Any]) -> None:
+    """A token that has expired, is for later, or for another handler, is refused."""
+    with pytest.raises(IdentityError):
+        verify(signed(**changed))
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "none"])
+def test_another_algorithm(algorithm: str) -> None:
+    """Only EdDSA counts: neither a shared secret nor none at all."""
+    secret = "0" * 32 if algorithm == "HS256" else ""
+    with pytest.raises(IdentityError):
+        verify(signed(secret, algorithm=algorithm))
+
+
+@pytest.mark.parametrize("key", ["", "x", "publickeyv1_", "publickeyv1_0OIl", "publickeyv1_abc"])
+def test_a_malformed_key(key: str) -> None:
+    """A key that is none is refused when the endpoint is made."""
+    with pytest.raises(DefinitionError, match="publickeyv1_"):
+        IdentityVerifier([key])
+
+
+def test_a_single_key_is_given_in_a_list() -> None:
+    """A string instead of a list of them is the likely mistake."""
+    with pytest.raises(DefinitionError, match="list"):
+        IdentityVerifier(public_key(_SECRET))
+
+
+@pytest.mark.parametrize(
+    ("path", "audience"),
+    [
+        ("/invoke/S/h", "/invoke/S/h"),
+        ("/a/invoke/S/h", "/invoke/S/h"),
+        ("/a/b/discover", "/discover"),
+        ("/discover", "/discover"),
+    ],
+)
+def test_the_audience(path: str, audience: str) -> None:
+    """What counts is the end of the path."""
+    assert audience_of(path) == audience
