@@ -30,7 +30,7 @@ from durable_trio._journal._entries import (
 from durable_trio._records import PutWaiter, Waiter
 
 from ._admission import Request, check_request, main_of
-from ._ids import to_raw, to_text
+from ._ids import RAW_SIZE, to_raw, to_text
 from ._texts import check_texts
 
 if TYPE_CHECKING:
@@ -275,9 +275,13 @@ def awakeable_signal(awakeable_id: str) -> tuple[str, int]:
     except ValueError as error:
         raise UsageError(f"{awakeable_id!r} is no awakeable id: {error}") from error
 
-    target = to_text(raw_id)
-    to_raw(target)
-    return target, signal
+    if len(raw_id) != RAW_SIZE:
+        raise UsageError(
+            f"{awakeable_id!r} is no awakeable id of this runtime: pass on, unchanged, the id that "
+            "ctx.awakeable() gave"
+        )
+
+    return to_text(raw_id), signal
 
 
 def _request(handler: AnyHandler, caller_id: str, call: Call | OneWayCall) -> Request:

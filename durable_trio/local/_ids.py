@@ -13,12 +13,13 @@ from typing import Final
 from durable_trio._exceptions import UsageError
 
 _PREFIX: Final = "inv_1"
-_SIZE: Final = 16
+RAW_SIZE: Final = 16
+"""Bytes of an id."""
 
 
 def new_raw_id() -> bytes:
     """An id that nobody has."""
-    return os.urandom(_SIZE)
+    return os.urandom(RAW_SIZE)
 
 
 def to_text(raw_id: bytes) -> str:
@@ -33,7 +34,7 @@ def to_raw(invocation_id: str) -> bytes:
         raw_id = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
     except ValueError:
         raw_id = b""
-    if len(raw_id) != _SIZE or to_text(raw_id) != invocation_id:
+    if len(raw_id) != RAW_SIZE or to_text(raw_id) != invocation_id:
         raise UsageError(
             f"{invocation_id!r} is no invocation id: it is {_PREFIX!r} and 22 characters, as "
             "send(), invocation_id() and the listings give it"

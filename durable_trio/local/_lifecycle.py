@@ -1,7 +1,7 @@
 """How a runtime opens, fails and ends.
 
-Owns the task group of everything that runs in the background, and the scope around the
-block of whoever entered the runtime.
+Owns the order of opening and ending, and the scope around the block of whoever entered
+the runtime. What runs in the background is in ``_background.py``.
 
  1. Opening is opening the store and recovering. If that fails nothing is left behind.
  2. A failure (of the store, or a bug of ours) aborts all attempts, answers everybody who
@@ -13,15 +13,14 @@ block of whoever entered the runtime.
 
 from __future__ import annotations
 
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from durable_trio._exceptions import ClosedResourceError
-from durable_trio._host import current_host
 
+from ._background import Background
 from ._dispatch import Dispatcher
 from ._engine import Engine
 from ._live import Phase
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-    from durable_trio._host import TaskGroup
     from durable_trio._registry import ServiceRegistry
     from durable_trio.abc import Clock, JournalStore
 
@@ -51,36 +49,31 @@ class Lifecycle:
         max_active: int,
     ) -> None:
         timers = TimerQueue(store, clock)
-        self.engine = Engine(store, clock, registry, timers, self._spawn, self.fail)
+        self._background = Background(self.fail)
+        self.engine = Engine(store, clock, registry, timers, self._background.spawn, self.fail)
         self.residency = Residency(clock, limit=max_active, unload_after=unload_after)
         self.dispatcher = Dispatcher(self.engine, self.residency)
-        self._tasks: TaskGroup | None = None
-        self._to_start: deque[Callable[[], Awaitable[object]]] = deque()
-        self._start_comes: anyio.Event | None = None
         self._block: anyio.CancelScope | None = None
-        self._background: list[anyio.CancelScope] = []
+        self._until_stopped: list[anyio.CancelScope] = []
 
     async def open(self) -> None:
         """Open the store, start what runs in the background, and recover."""
         engine = self.engine
         await engine.store.__aenter__()
         try:
-            self._group = current_host().open_group()
-            self._tasks = await self._group.__aenter__()
+            await self._background.open()
         except BaseException:
             await engine.store.__aexit__(None, None, None)
             raise
 
-        self._tasks.start_soon(self._start)
         self._block = anyio.CancelScope()
         self._block.__enter__()
         try:
-            self._spawn(self._watch_store)
+            engine.spawn(self._watch_store)
             await recover(engine, self.dispatcher)
-            self._spawn(partial(self._until_stopped, self.residency.sweep))
-            self._spawn(
-                partial(self._until_stopped, partial(engine.timers.run, self.dispatcher.fire))
-            )
+            fire = partial(engine.timers.run, self.dispatcher.fire)
+            for work in (self.residency.sweep, fire):
+                engine.spawn(partial(self._run_until_stopped, work))
         except BaseException as error:
             if not await self.close(0, type(error), error, error.__traceback__):
                 raise
@@ -89,7 +82,7 @@ class Lifecycle:
         """Stop: let run bodies finish for ``grace`` seconds, suspend everybody, tear down the rest."""
         engine = self.engine
         engine.stopping = True
-        for scope in self._background:
+        for scope in self._until_stopped:
             scope.cancel()
         for live in list(engine.lives.values()):
             live.deaf = True
@@ -143,16 +136,14 @@ class Lifecycle:
             self._block.cancel()
 
     async def _end(self, grace: float) -> None:
-        assert self._tasks is not None
         try:
             if self.engine.failure is None:
                 with anyio.CancelScope(shield=True):
                     await self.drain(grace)
         finally:
             self.engine.stopping = True
-            self._tasks.cancel_scope.cancel()
             try:
-                await self._group.__aexit__(None, None, None)
+                await self._background.close()
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._close_store()
@@ -163,32 +154,12 @@ class Lifecycle:
         except Exception as error:  # reported as the failure it is
             self.fail(error)
 
-    def _spawn(self, work: Callable[[], Awaitable[object]]) -> None:
-        # Commits are reported outside of any task, where asyncio has no task group start one.
-        self._to_start.append(work)
-        if self._start_comes is not None:
-            self._start_comes.set()
-
-    async def _start(self) -> None:
-        assert self._tasks is not None
-        while True:
-            while self._to_start:
-                self._tasks.start_soon(self._guarded, self._to_start.popleft())
-            self._start_comes = anyio.Event()
-            await self._start_comes.wait()
-
-    async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
-        try:
-            await work()
-        except Exception as error:  # whatever it is, it ends the runtime
-            self.fail(error)
-
     async def _watch_store(self) -> None:
         self.fail(await self.engine.store.failed())
 
-    async def _until_stopped(self, work: Callable[[], Awaitable[object]]) -> None:
+    async def _run_until_stopped(self, work: Callable[[], Awaitable[object]]) -> None:
         with anyio.CancelScope() as scope:
-            self._background.append(scope)
+            self._until_stopped.append(scope)
             if not self.engine.stopping:
                 await work()
 

@@ -1,0 +1,285 @@
+"""Opening, draining, failing and leaving."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from durable_trio import (
+    ClosedResourceError,
+    Context,
+    DefinitionError,
+    Service,
+    StoreError,
+    StoreLockedError,
+    StoreWriteError,
+    UsageError,
+)
+from durable_trio.abc import InvocationStatus
+from durable_trio.local import LocalRuntime
+from durable_trio.testing import MemoryStore
+
+from .virtual_time import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from durable_trio.abc import JournalStore, Write
+
+pytestmark = pytest.mark.anyio
+
+
+class App:
+    """Steps that a test lets finish."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.may_finish = anyio.Event()
+        self.service = service = Service("Steps")
+
+        async def body(number: int) -> int:
+            self.events.append(f"{number} begins")
+            try:
+                await self.may_finish.wait()
+            except BaseException:
+                self.events.append(f"{number} is cancelled")
+                raise
+            self.events.append(f"{number} ends")
+            return number
+
+        @service.handler
+        async def steps(ctx: Context) -> int:
+            return await ctx.run(body, 1) + await ctx.run(body, 2)
+
+        @service.handler
+        async def wait(ctx: Context) -> str:
+            return await ctx.signal("go", str)
+
+        @service.handler
+        async def quick(ctx: Context) -> str:
+            return "quick"
+
+        self.steps, self.wait, self.quick = steps, wait, quick
+
+    def runtime(
+        self, store: JournalStore, clock: VirtualClock, grace: float = 10.0
+    ) -> LocalRuntime:
+        return LocalRuntime([self.service], store, clock=clock, shutdown_grace=grace)
+
+
+async def test_leaving_lets_a_body_finish(store: JournalStore, clock: VirtualClock) -> None:
+    """Its result is kept and the next step is not begun; the next process goes on with it."""
+    app = App()
+    async with app.runtime(store, clock) as runtime:
+        receipt = await runtime.send(app.steps)
+        await clock.settle()
+        async with anyio.create_task_group() as group:
+            group.start_soon(runtime.drain)
+            await clock.settle()
+            assert app.events == ["1 begins"]
+            app.may_finish.set()
+    assert app.events == ["1 begins", "1 ends"]
+    async with app.runtime(store, clock) as runtime:
+        assert await runtime.attach(receipt.invocation_id, int) == 3
+    assert app.events == ["1 begins", "1 ends", "2 begins", "2 ends"]
+
+
+async def test_a_body_has_no_longer_than_the_grace_period(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """Then it is cancelled, and runs again in the next process."""
+    app = App()
+    async with app.runtime(store, clock, grace=0) as runtime:
+        receipt = await runtime.send(app.steps)
+        await clock.settle()
+    assert app.events == ["1 begins", "1 is cancelled"]
+    app.may_finish.set()
+    async with app.runtime(store, clock) as runtime:
+        assert await runtime.attach(receipt.invocation_id, int) == 3
+
+
+async def test_leaving_suspends_who_waits(store: JournalStore, clock: VirtualClock) -> None:
+    """It is not attempted again before it is woken."""
+    app = App()
+    async with app.runtime(store, clock) as runtime:
+        receipt = await runtime.send(app.wait)
+        await clock.settle()
+    async with store:
+        record = await store.invocation(receipt.invocation_id)
+
+    assert record is not None
+    assert record.status is InvocationStatus.SUSPENDED
+
+
+async def test_a_draining_runtime_takes_no_more_requests(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """And tells those who wait that they wait in vain."""
+    app = App()
+    errors: list[Exception] = []
+    async with app.runtime(store, clock) as runtime, anyio.create_task_group() as group:
+
+        async def call() -> None:
+            try:
+                await runtime.call(app.wait)
+            except ClosedResourceError as error:
+                errors.append(error)
+
+        group.start_soon(call)
+        await clock.settle()
+        await runtime.drain()
+        with pytest.raises(ClosedResourceError, match="takes no more requests"):
+            await runtime.call(app.quick)
+        with pytest.raises(ClosedResourceError, match="takes no more requests"):
+            await runtime.send(app.quick)
+    assert len(errors) == 1
+    assert "goes on when its store is opened again" in str(errors[0])
+
+
+async def test_leaving_with_an_error_is_graceful_as_well(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """The error comes out as itself."""
+    app = App()
+    with pytest.raises(RuntimeError, match="of the block"):
+        async with app.runtime(store, clock) as runtime:
+            receipt = await runtime.send(app.wait)
+            await clock.settle()
+            raise RuntimeError("of the block")
+    async with store:
+        record = await store.invocation(receipt.invocation_id)
+
+    assert record is not None
+    assert record.status is InvocationStatus.SUSPENDED
+
+
+async def test_a_cancelled_block_is_left_gracefully(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """What is cancelled is the block, not what it serves."""
+    app = App()
+    app.may_finish.set()
+    with anyio.CancelScope() as scope:
+        async with app.runtime(store, clock) as runtime:
+            receipt = await runtime.send(app.wait)
+            await clock.settle()
+            scope.cancel()
+            await anyio.sleep_forever()
+    async with store:
+        record = await store.invocation(receipt.invocation_id)
+
+    assert scope.cancelled_caught
+    assert record is not None
+    assert record.status is InvocationStatus.SUSPENDED
+
+
+async def test_a_runtime_is_entered_once(store: JournalStore, clock: VirtualClock) -> None:
+    """Another one opens the store again."""
+    runtime = App().runtime(store, clock)
+    async with runtime:
+        with pytest.raises(UsageError, match="entered once"):
+            await runtime.__aenter__()
+
+
+async def test_a_store_that_is_in_use_is_not_touched(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """The second runtime does not open, the first one goes on."""
+    app = App()
+    async with app.runtime(store, clock) as runtime:
+        with pytest.raises(StoreLockedError):
+            async with app.runtime(store, clock):
+                pytest.fail("it opened")
+        assert await runtime.call(app.quick) == "quick"
+
+
+async def test_wrong_arguments_are_refused(store: JournalStore) -> None:
+    """Before anything is opened."""
+    service = App().service
+    with pytest.raises(UsageError, match="max_active"):
+        LocalRuntime([service], store, max_active=0)
+    with pytest.raises(UsageError, match="unload_after"):
+        LocalRuntime([service], store, unload_after=-1)
+    with pytest.raises(DefinitionError, match="two services"):
+        LocalRuntime([service, service], store)
+
+
+class _Full:
+    """Refuses the transaction after the one that a test allows."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.left: int | None = None
+        store.before_commit = self
+
+    def __call__(self, _writes: Sequence[Write]) -> None:
+        if self.left == 0:
+            raise StoreWriteError("no space left")
+        if self.left is not None:
+            self.left -= 1
+
+
+async def test_a_failing_store_ends_the_block() -> None:
+    """The block is cancelled, and the store's error comes out of it, as itself."""
+    store = MemoryStore()
+    full, app = _Full(store), App()
+    with pytest.raises(StoreWriteError, match="no space left"):
+        async with app.runtime(store, VirtualClock(store)) as runtime:
+            await runtime.send(app.wait)
+            full.left = 0
+            store.write([])
+            await anyio.sleep_forever()
+
+
+async def test_a_failing_store_answers_who_waits() -> None:
+    """Every caller gets the error, and so does the block."""
+    store = MemoryStore()
+    full, app = _Full(store), App()
+    seen: list[StoreError] = []
+    with pytest.raises(StoreWriteError, match="no space left"):
+        async with app.runtime(store, VirtualClock(store)) as runtime:
+
+            async def call() -> None:
+                try:
+                    await runtime.call(app.steps)
+                except StoreError as error:
+                    seen.append(error)
+                    with pytest.raises(StoreWriteError):
+                        await runtime.call(app.quick)
+
+            async with anyio.create_task_group() as group:
+                for _ in range(3):
+                    group.start_soon(call)
+                with anyio.CancelScope(shield=True):
+                    await VirtualClock(store).settle()
+                full.left = 1
+                app.may_finish.set()
+    assert len(seen) == 3
+
+
+async def test_a_store_that_fails_while_it_is_left() -> None:
+    """The error comes out of the block that was left."""
+    store = MemoryStore()
+    full, app = _Full(store), App()
+    with pytest.raises(StoreWriteError, match="no space left"):
+        async with app.runtime(store, VirtualClock(store)) as runtime:
+            await runtime.send(app.wait)
+            await VirtualClock(store).settle()
+            full.left = 0
+
+
+async def test_nothing_of_a_failed_process_is_lost() -> None:
+    """What was acknowledged goes on when the store can be written again."""
+    store = MemoryStore()
+    full, app = _Full(store), App()
+    app.may_finish.set()
+    with pytest.raises(StoreWriteError):
+        async with app.runtime(store, VirtualClock(store)) as runtime:
+            receipt = await runtime.send(app.steps)
+            full.left = 0
+            await anyio.sleep_forever()
+    full.left = None
+    async with app.runtime(store, VirtualClock(store)) as runtime:
+        assert await runtime.attach(receipt.invocation_id, int) == 3
