@@ -9,6 +9,8 @@ from durable_trio import Context, Service
 from durable_trio.local.http._application import Application
 from durable_trio.local.http._messages import Request, Response
 
+from .served import Served, serving
+
 UNKNOWN = "inv_1AAAAAAAAAAAAAAAAAAAAAA"
 
 
@@ -29,21 +31,22 @@ class Sleepers:
             return "done"
 
 
-async def start(served, sleepers) -> str:
+async def start(served: Served, sleepers: Sleepers) -> str:
     sent = (await served.client.post("/Sleepers/wait/send")).json()
     await sleepers.reached.wait()
-    return sent["invocationId"]
+    invocation_id: str = sent["invocationId"]
+    return invocation_id
 
 
 @pytest.mark.parametrize(
     ("action", "status", "message"), [("cancel", 202, "cancelled"), ("kill", 200, "killed")]
 )
-def test_an_invocation_is_ended(backend, serve, action, status, message):
+def test_an_invocation_is_ended(backend: str, action: str, status: int, message: str) -> None:
     """Cancelled or killed, its outcome is a 409 that says which."""
 
-    async def main():
+    async def main() -> None:
         sleepers = Sleepers()
-        async with serve(sleepers.service) as served:
+        async with serving(sleepers.service) as served:
             invocation_id = await start(served, sleepers)
             ended = await served.client.patch(f"/invocations/{invocation_id}/{action}")
             attached = await served.client.get(f"/restate/attach/{invocation_id}")
@@ -57,12 +60,12 @@ def test_an_invocation_is_ended(backend, serve, action, status, message):
     anyio.run(main, backend=backend)
 
 
-def test_a_paused_invocation_goes_on_when_it_is_resumed(backend, serve):
+def test_a_paused_invocation_goes_on_when_it_is_resumed(backend: str) -> None:
     """Paused, it does nothing; resumed, it takes what came in the meantime."""
 
-    async def main():
+    async def main() -> None:
         sleepers = Sleepers()
-        async with serve(sleepers.service) as served:
+        async with serving(sleepers.service) as served:
             invocation_id = await start(served, sleepers)
             paused = await served.client.patch(f"/invocations/{invocation_id}/pause")
             status = (await served.runtime.invocation(invocation_id)).status
@@ -77,12 +80,12 @@ def test_a_paused_invocation_goes_on_when_it_is_resumed(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_only_a_completed_invocation_is_purged(backend, serve):
+def test_only_a_completed_invocation_is_purged(backend: str) -> None:
     """Before that it is a conflict, afterwards nothing of it is known."""
 
-    async def main():
+    async def main() -> None:
         sleepers = Sleepers()
-        async with serve(sleepers.service) as served:
+        async with serving(sleepers.service) as served:
             waiting = await start(served, sleepers)
             conflict = await served.client.patch(f"/invocations/{waiting}/purge")
             done = (await served.client.post("/Sleepers/quick")).headers["x-restate-id"]
@@ -103,11 +106,11 @@ def test_only_a_completed_invocation_is_purged(backend, serve):
         ("POST", f"/invocations/{UNKNOWN}/cancel", 405),
     ],
 )
-def test_what_cannot_be_done_is_refused(backend, serve, method, path, status):
+def test_what_cannot_be_done_is_refused(backend: str, method: str, path: str, status: int) -> None:
     """An unknown id, no id, an unknown action, a wrong method."""
 
-    async def main():
-        async with serve(Sleepers().service) as served:
+    async def main() -> None:
+        async with serving(Sleepers().service) as served:
             response = await served.client.request(method, path)
 
         assert status == response.status_code
@@ -115,11 +118,11 @@ def test_what_cannot_be_done_is_refused(backend, serve, method, path, status):
     anyio.run(main, backend=backend)
 
 
-def test_an_operator_is_on_the_same_machine(backend, serve):
+def test_an_operator_is_on_the_same_machine(backend: str) -> None:
     """From anywhere else the paths are forbidden, whatever the address it listens on."""
 
-    async def main():
-        async with serve(Sleepers().service) as served:
+    async def main() -> None:
+        async with serving(Sleepers().service) as served:
             request = Request("PATCH", f"/invocations/{UNKNOWN}/cancel")
             application = Application(served.runtime)
             here = application.route(request, local=True)
@@ -130,5 +133,3 @@ def test_an_operator_is_on_the_same_machine(backend, serve):
         assert 403 == elsewhere.status
 
     anyio.run(main, backend=backend)
-
-

@@ -8,6 +8,8 @@ import pytest
 from durable_trio import Context, Service, TerminalError
 from durable_trio._invocation import awakeable_id
 
+from .served import serving
+
 UNKNOWN = "inv_1AAAAAAAAAAAAAAAAAAAAAA"
 
 
@@ -24,19 +26,19 @@ class Approvals:
             awakeable = ctx.awakeable(str)
             await ctx.run(self._tell, awakeable.id, name="tell", on_thread=False)
             try:
-                return await awakeable.future
+                return str(await awakeable.future)
             except TerminalError as error:
                 return f"{error.code} {error.message}"
 
         @self.service.handler
         async def listen(ctx: Context) -> str:
             try:
-                return await ctx.signal("go/on", str)
+                return str(await ctx.signal("go/on", str))
             except TerminalError as error:
                 return f"{error.code} {error.message}"
 
-    def _tell(self, id: str) -> None:
-        self.ids.append(id)
+    def _tell(self, awakeable_id: str) -> None:
+        self.ids.append(awakeable_id)
         self.waiting.set()
 
 
@@ -45,12 +47,14 @@ class Approvals:
     ("verb", "body", "result"),
     [("resolve", b'"yes"', "yes"), ("reject", "nö".encode(), "500 nö")],
 )
-def test_an_awakeable_is_completed_with_the_body(backend, serve, prefix, verb, body, result):
+def test_an_awakeable_is_completed_with_the_body(
+    backend: str, prefix: str, verb: str, body: bytes, result: str
+) -> None:
     """Resolved with the payload, or rejected with the text; the answer is an empty 202."""
 
-    async def main():
+    async def main() -> None:
         approvals = Approvals()
-        async with serve(approvals.service) as served:
+        async with serving(approvals.service) as served:
             sent = (await served.client.post("/Approvals/approve/send")).json()
             await approvals.waiting.wait()
             completed = await served.client.post(
@@ -64,12 +68,12 @@ def test_an_awakeable_is_completed_with_the_body(backend, serve, prefix, verb, b
     anyio.run(main, backend=backend)
 
 
-def test_an_awakeable_is_completed_once(backend, serve):
+def test_an_awakeable_is_completed_once(backend: str) -> None:
     """A second completion is accepted and changes nothing, also when the invocation has ended."""
 
-    async def main():
+    async def main() -> None:
         approvals = Approvals()
-        async with serve(approvals.service) as served:
+        async with serving(approvals.service) as served:
             sent = (await served.client.post("/Approvals/approve/send")).json()
             await approvals.waiting.wait()
             path = f"/restate/a/{approvals.ids[0]}/resolve"
@@ -89,12 +93,14 @@ def test_an_awakeable_is_completed_once(backend, serve):
     ("verb", "body", "result"),
     [("resolve", b'"yes"', "yes"), ("reject", b"no", "500 no")],
 )
-def test_a_signal_is_completed_with_the_body(backend, serve, verb, body, result):
+def test_a_signal_is_completed_with_the_body(
+    backend: str, verb: str, body: bytes, result: str
+) -> None:
     """Under its name, percent-decoded, in the invocation with the id."""
 
-    async def main():
+    async def main() -> None:
         approvals = Approvals()
-        async with serve(approvals.service) as served:
+        async with serving(approvals.service) as served:
             sent = (await served.client.post("/Approvals/listen/send")).json()
             path = f"/restate/signals/{sent['invocationId']}/go%2Fon/{verb}"
             completed = await served.client.post(path, content=body)
@@ -116,11 +122,11 @@ def test_a_signal_is_completed_with_the_body(backend, serve, verb, body, result)
         ("/restate/signals/nobody/go/reject", 400),
     ],
 )
-def test_nobody_there_is_said_so(backend, serve, path, status):
+def test_nobody_there_is_said_so(backend: str, path: str, status: int) -> None:
     """An id that is none is a bad request; one that nobody has is not found."""
 
-    async def main():
-        async with serve(Approvals().service) as served:
+    async def main() -> None:
+        async with serving(Approvals().service) as served:
             response = await served.client.post(path, json="x")
 
         assert status == response.status_code

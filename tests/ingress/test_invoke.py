@@ -16,6 +16,8 @@ from durable_trio import (
 )
 from durable_trio._journal._entries import Input
 
+from .served import serving
+
 JSON = {"content-type": "application/json"}
 
 
@@ -34,7 +36,7 @@ def arithmetic() -> Service:
     async def nothing(ctx: Context) -> None:
         return None
 
-    @service.handler(input_serde=None, ingress_private=True)
+    @service.handler(ingress_private=True)
     async def secret(ctx: Context) -> int:
         return 1
 
@@ -71,11 +73,11 @@ def signups() -> Workflow:
     return workflow
 
 
-def test_a_call_answers_with_the_output(backend, serve):
+def test_a_call_answers_with_the_output(backend: str) -> None:
     """200, the output as the body, its content type, and the id of the invocation."""
 
-    async def main():
-        async with serve(arithmetic()) as served:
+    async def main() -> None:
+        async with serving(arithmetic()) as served:
             response = await served.client.post("/Arithmetic/double", json=21)
             stored = await served.runtime.invocation(response.headers["x-restate-id"])
 
@@ -87,11 +89,11 @@ def test_a_call_answers_with_the_output(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_a_call_has_a_second_path(backend, serve):
+def test_a_call_has_a_second_path(backend: str) -> None:
     """/restate/call is the same as the plain path."""
 
-    async def main():
-        async with serve(arithmetic(), counters()) as served:
+    async def main() -> None:
+        async with serving(arithmetic(), counters()) as served:
             service = await served.client.post("/restate/call/Arithmetic/double", json=1)
             keyed = await served.client.post("/restate/call/Counter/k/add", json=3)
 
@@ -100,11 +102,11 @@ def test_a_call_has_a_second_path(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_a_handler_without_input_needs_no_body_and_may_be_asked_with_get(backend, serve):
+def test_a_handler_without_input_needs_no_body_and_may_be_asked_with_get(backend: str) -> None:
     """As on Restate, GET invokes too."""
 
-    async def main():
-        async with serve(counters()) as served:
+    async def main() -> None:
+        async with serving(counters()) as served:
             response = await served.client.get("/Counter/abc/name")
 
         assert "abc" == response.json()
@@ -112,11 +114,11 @@ def test_a_handler_without_input_needs_no_body_and_may_be_asked_with_get(backend
     anyio.run(main, backend=backend)
 
 
-def test_a_key_is_percent_decoded(backend, serve):
+def test_a_key_is_percent_decoded(backend: str) -> None:
     """A slash or any other character in a key is encoded in the path."""
 
-    async def main():
-        async with serve(counters()) as served:
+    async def main() -> None:
+        async with serving(counters()) as served:
             response = await served.client.post("/Counter/a%2Fb%3F%20%E2%82%AC/name")
 
         assert "a/b? €" == response.json()
@@ -124,11 +126,11 @@ def test_a_key_is_percent_decoded(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_bytes_go_through_as_they_are(backend, serve):
+def test_bytes_go_through_as_they_are(backend: str) -> None:
     """A handler of bytes takes and answers octets."""
 
-    async def main():
-        async with serve(arithmetic()) as served:
+    async def main() -> None:
+        async with serving(arithmetic()) as served:
             response = await served.client.post(
                 "/Arithmetic/raw",
                 content=b"\x00\xff",
@@ -141,11 +143,11 @@ def test_bytes_go_through_as_they_are(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_a_terminal_error_is_the_answer(backend, serve):
+def test_a_terminal_error_is_the_answer(backend: str) -> None:
     """Its code is the status; the body has code, message, metadata, and whose error it is."""
 
-    async def main():
-        async with serve(arithmetic()) as served:
+    async def main() -> None:
+        async with serving(arithmetic()) as served:
             response = await served.client.post("/Arithmetic/fail", json=418)
 
         assert 418 == response.status_code
@@ -162,11 +164,11 @@ def test_a_terminal_error_is_the_answer(backend, serve):
 
 
 @pytest.mark.parametrize("code", [0, 42, 100, 204, 304, 1000, 70000])
-def test_a_code_that_is_no_error_status_is_sent_as_500(backend, serve, code):
+def test_a_code_that_is_no_error_status_is_sent_as_500(backend: str, code: int) -> None:
     """An error never looks like a success; the body has the code as it is."""
 
-    async def main():
-        async with serve(arithmetic()) as served:
+    async def main() -> None:
+        async with serving(arithmetic()) as served:
             response = await served.client.post("/Arithmetic/fail", json=code)
 
         assert 500 == response.status_code
@@ -175,11 +177,11 @@ def test_a_code_that_is_no_error_status_is_sent_as_500(backend, serve, code):
     anyio.run(main, backend=backend)
 
 
-def test_a_second_call_with_the_idempotency_key_gets_the_first_result(backend, serve):
+def test_a_second_call_with_the_idempotency_key_gets_the_first_result(backend: str) -> None:
     """The same invocation answers, and both answers say until when."""
 
-    async def main():
-        async with serve(counters()) as served:
+    async def main() -> None:
+        async with serving(counters()) as served:
             key = {"idempotency-key": "once"}
             first = await served.client.post("/Counter/k/add", json=5, headers=key)
             second = await served.client.post("/Counter/k/add", json=7, headers=key)
@@ -191,11 +193,11 @@ def test_a_second_call_with_the_idempotency_key_gets_the_first_result(backend, s
     anyio.run(main, backend=backend)
 
 
-def test_a_send_is_accepted_at_once(backend, serve):
+def test_a_send_is_accepted_at_once(backend: str) -> None:
     """202 with the id and the status; the invocation runs."""
 
-    async def main():
-        async with serve(counters()) as served:
+    async def main() -> None:
+        async with serving(counters()) as served:
             response = await served.client.post("/Counter/k/add/send", json=5)
             sent = response.json()
             attached = await served.client.get(f"/restate/invocation/{sent['invocationId']}/attach")
@@ -209,11 +211,11 @@ def test_a_send_is_accepted_at_once(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_a_second_send_was_previously_accepted(backend, serve):
+def test_a_second_send_was_previously_accepted(backend: str) -> None:
     """The same idempotency key, or the same workflow key, starts nothing."""
 
-    async def main():
-        async with serve(counters(), signups()) as served:
+    async def main() -> None:
+        async with serving(counters(), signups()) as served:
             key = {"idempotency-key": "once"}
             post = served.client.post
             sends = [
@@ -230,27 +232,28 @@ def test_a_second_send_was_previously_accepted(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_a_delayed_send_tells_when_it_runs(backend, serve):
+def test_a_delayed_send_tells_when_it_runs(backend: str) -> None:
     """executionTime is an RFC 3339 time, and the invocation is scheduled for it."""
 
-    async def main():
-        async with serve(counters()) as served:
+    async def main() -> None:
+        async with serving(counters()) as served:
             response = await served.client.post("/Counter/k/add/send?delay=PT1H", json=5)
             sent = response.json()
             record = await served.runtime.invocation(sent["invocationId"])
 
         assert "scheduled" == record.status.value
+        assert record.scheduled_for is not None
         assert pytest.approx(3600, abs=1) == record.scheduled_for - record.created_at
         assert sent["executionTime"].endswith("Z")
 
     anyio.run(main, backend=backend)
 
 
-def test_a_workflow_that_is_called_again_is_a_conflict(backend, serve):
+def test_a_workflow_that_is_called_again_is_a_conflict(backend: str) -> None:
     """It runs once per key; the answer names the run there is."""
 
-    async def main():
-        async with serve(signups()) as served:
+    async def main() -> None:
+        async with serving(signups()) as served:
             first = await served.client.post("/Signup/me/run", json="Ann")
             second = await served.client.post("/Signup/me/run", json="Bob")
 
@@ -279,12 +282,12 @@ def test_a_workflow_that_is_called_again_is_a_conflict(backend, serve):
     ],
 )
 def test_a_wrong_request_is_refused_with_its_reason(
-    backend, serve, method, path, status, message
-):
+    backend: str, method: str, path: str, status: int, message: str
+) -> None:
     """Restate's shape of an error, from the ingress itself, and a remedy."""
 
-    async def main():
-        async with serve(arithmetic(), counters()) as served:
+    async def main() -> None:
+        async with serving(arithmetic(), counters()) as served:
             response = await served.client.request(method, path)
 
         assert status == response.status_code
@@ -296,11 +299,11 @@ def test_a_wrong_request_is_refused_with_its_reason(
     anyio.run(main, backend=backend)
 
 
-def test_a_refused_method_names_the_allowed_ones(backend, serve):
+def test_a_refused_method_names_the_allowed_ones(backend: str) -> None:
     """405 comes with Allow."""
 
-    async def main():
-        async with serve(arithmetic()) as served:
+    async def main() -> None:
+        async with serving(arithmetic()) as served:
             response = await served.client.put("/Arithmetic/double")
 
         assert "POST, GET" == response.headers["allow"]
@@ -323,13 +326,13 @@ def test_a_refused_method_names_the_allowed_ones(backend, serve):
     ],
 )
 def test_what_the_handler_cannot_take_is_not_journaled(
-    backend, serve, headers, content, message
-):
+    backend: str, headers: dict[str, str], content: bytes, message: str
+) -> None:
     """Neither a call nor a send of it creates an invocation."""
 
-    async def main():
-        async with serve(arithmetic()) as served:
-            encoded = [(name, value.encode("latin-1")) for name, value in headers.items()]
+    async def main() -> None:
+        async with serving(arithmetic()) as served:
+            encoded = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
             responses = [
                 await served.client.post(path, content=content, headers=encoded)
                 for path in ("/Arithmetic/double", "/Arithmetic/double/send")
@@ -343,11 +346,11 @@ def test_what_the_handler_cannot_take_is_not_journaled(
     anyio.run(main, backend=backend)
 
 
-def test_a_workflow_takes_no_idempotency_key(backend, serve):
+def test_a_workflow_takes_no_idempotency_key(backend: str) -> None:
     """Its key is its identity."""
 
-    async def main():
-        async with serve(signups()) as served:
+    async def main() -> None:
+        async with serving(signups()) as served:
             response = await served.client.post(
                 "/Signup/me/run", json="Ann", headers={"idempotency-key": "once"}
             )
@@ -358,11 +361,11 @@ def test_a_workflow_takes_no_idempotency_key(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_headers_reach_the_handler(backend, serve):
+def test_headers_reach_the_handler(backend: str) -> None:
     """Those of the request, in order, and the path; not those of the connection."""
 
-    async def main():
-        async with serve(arithmetic()) as served:
+    async def main() -> None:
+        async with serving(arithmetic()) as served:
             response = await served.client.post(
                 "/Arithmetic/double?x=1", json=1, headers={"X-Tenant": "acme"}
             )
@@ -377,11 +380,11 @@ def test_headers_reach_the_handler(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_a_content_type_may_have_parameters(backend, serve):
+def test_a_content_type_may_have_parameters(backend: str) -> None:
     """A charset does not make JSON something else."""
 
-    async def main():
-        async with serve(arithmetic()) as served:
+    async def main() -> None:
+        async with serving(arithmetic()) as served:
             response = await served.client.post(
                 "/Arithmetic/double",
                 content=b"4",
@@ -393,11 +396,11 @@ def test_a_content_type_may_have_parameters(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_health_names_the_services(backend, serve):
+def test_health_names_the_services(backend: str) -> None:
     """As Restate's does."""
 
-    async def main():
-        async with serve(arithmetic(), counters()) as served:
+    async def main() -> None:
+        async with serving(arithmetic(), counters()) as served:
             response = await served.client.get("/restate/health")
 
         assert {"services": ["Arithmetic", "Counter"]} == response.json()

@@ -66,12 +66,12 @@ SERVICES = {
         ("/restate/signals/inv_1x/go/reject", CompleteSignal("inv_1x", "go", True)),
     ],
 )
-def test_a_path_names_an_operation(path, operation):
+def test_a_path_names_an_operation(path: str, operation: object) -> None:
     """Every path of the table names its operation; keys are decoded after the path is cut."""
     assert operation == parse_path("POST", path, SERVICES)
 
 
-def test_a_service_may_be_named_as_the_operators_paths():
+def test_a_service_may_be_named_as_the_operators_paths() -> None:
     """Only the method tells them apart, and only where there is such a service."""
     path = "/invocations/inv_1x/cancel"
 
@@ -101,7 +101,7 @@ def test_a_service_may_be_named_as_the_operators_paths():
         ("/Obj/%ff/run", "no percent-encoded UTF-8"),
     ],
 )
-def test_a_wrong_path_says_what_was_expected(path, message):
+def test_a_wrong_path_says_what_was_expected(path: str, message: str) -> None:
     """The error names the right form or the services there are."""
     with pytest.raises(DurableTrioError) as caught:
         parse_path("POST", path, SERVICES)
@@ -109,14 +109,14 @@ def test_a_wrong_path_says_what_was_expected(path, message):
     assert message in str(caught.value)
 
 
-def test_an_unknown_action_names_those_there_are():
+def test_an_unknown_action_names_those_there_are() -> None:
     """An operator's typing error is answered with the list."""
     with pytest.raises(DurableTrioError, match="cancel, kill, pause, resume, purge"):
         parse_path("PATCH", "/invocations/inv_1x/stop", {})
 
 
 @given(st.text(alphabet="/%2Fabrestcilsnd_SvObjWf1", max_size=60))
-def test_any_path_is_an_operation_or_an_error_of_ours(path):
+def test_any_path_is_an_operation_or_an_error_of_ours(path: str) -> None:
     """No path makes the parser fail in another way."""
     try:
         operation = parse_path("POST", f"/{path}", SERVICES)

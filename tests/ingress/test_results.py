@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import anyio
 import pytest
 
 from durable_trio import Context, Service, TerminalError, Workflow, WorkflowContext
+
+from .served import serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    import httpx
 
 
 class Gate:
@@ -34,7 +43,7 @@ class Gate:
         await self.open.wait()
 
 
-async def looks(client, invocation_id):
+async def looks(client: httpx.AsyncClient, invocation_id: str) -> AsyncGenerator[httpx.Response]:
     """All ways to an output that are by id."""
     yield await client.get(f"/restate/invocation/{invocation_id}/output")
     yield await client.get(f"/restate/output/{invocation_id}")
@@ -43,12 +52,12 @@ async def looks(client, invocation_id):
     )
 
 
-def test_an_output_is_not_ready_until_it_is(backend, serve):
+def test_an_output_is_not_ready_until_it_is(backend: str) -> None:
     """470 while the invocation goes on, its result afterwards, by any of the paths."""
 
-    async def main():
+    async def main() -> None:
         gate = Gate()
-        async with serve(gate.service) as served:
+        async with serving(gate.service) as served:
             sent = (await served.client.post("/Gate/passing/send", json="a")).json()
             invocation_id = sent["invocationId"]
             await gate.reached.wait()
@@ -66,18 +75,18 @@ def test_an_output_is_not_ready_until_it_is(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_attach_waits_for_the_result(backend, serve):
+def test_attach_waits_for_the_result(backend: str) -> None:
     """Whoever attaches before the end is answered at the end."""
 
-    async def main():
+    async def main() -> None:
         gate = Gate()
-        responses = []
-        async with serve(gate.service) as served:
+        responses: list[httpx.Response] = []
+        async with serving(gate.service) as served:
             key = {"idempotency-key": "once"}
             sent = (await served.client.post("/Gate/passing/send", json="a", headers=key)).json()
             target = {"target": "idempotentInvocation", "service": "Gate", "handler": "passing"}
 
-            async def attach(method, path, **options):
+            async def attach(method: str, path: str, **options: Any) -> None:
                 responses.append(await served.client.request(method, path, **options))
 
             async with anyio.create_task_group() as tasks:
@@ -98,12 +107,12 @@ def test_attach_waits_for_the_result(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_a_workflow_is_attached_to_by_its_key(backend, serve):
+def test_a_workflow_is_attached_to_by_its_key(backend: str) -> None:
     """The key is decoded, and names one run."""
 
-    async def main():
+    async def main() -> None:
         gate = Gate()
-        async with serve(gate.workflow) as served:
+        async with serving(gate.workflow) as served:
             await served.client.post("/Flow/a%2Fb/run/send", json="x")
             await gate.reached.wait()
             early = await served.client.get("/restate/workflow/Flow/a%2Fb/output")
@@ -119,13 +128,13 @@ def test_a_workflow_is_attached_to_by_its_key(backend, serve):
     anyio.run(main, backend=backend)
 
 
-def test_an_attached_failure_is_the_invocations(backend, serve):
+def test_an_attached_failure_is_the_invocations(backend: str) -> None:
     """It is told as to whoever called."""
 
-    async def main():
+    async def main() -> None:
         gate = Gate()
         gate.open.set()
-        async with serve(gate.service) as served:
+        async with serving(gate.service) as served:
             sent = (await served.client.post("/Gate/passing/send", json="fail")).json()
             attached = await served.client.get(f"/restate/attach/{sent['invocationId']}")
             output = await served.client.get(f"/restate/output/{sent['invocationId']}")
@@ -146,12 +155,12 @@ def test_an_attached_failure_is_the_invocations(backend, serve):
         "/restate/workflow/Nobody/k/output",
     ],
 )
-def test_an_unknown_invocation_is_not_found(backend, serve, path):
+def test_an_unknown_invocation_is_not_found(backend: str, path: str) -> None:
     """404, from the ingress."""
 
-    async def main():
+    async def main() -> None:
         gate = Gate()
-        async with serve(gate.service, gate.workflow) as served:
+        async with serving(gate.service, gate.workflow) as served:
             response = await served.client.get(path)
 
         assert 404 == response.status_code
@@ -160,11 +169,11 @@ def test_an_unknown_invocation_is_not_found(backend, serve, path):
     anyio.run(main, backend=backend)
 
 
-def test_an_id_that_is_none_is_a_bad_request(backend, serve):
+def test_an_id_that_is_none_is_a_bad_request(backend: str) -> None:
     """400 says what an id looks like."""
 
-    async def main():
-        async with serve(Gate().service) as served:
+    async def main() -> None:
+        async with serving(Gate().service) as served:
             response = await served.client.get("/restate/attach/xyz")
 
         assert 400 == response.status_code
@@ -181,16 +190,15 @@ def test_an_id_that_is_none_is_a_bad_request(backend, serve):
         b"[]",
         b'{"target": "invocation"}',
         b'{"target": "workflow", "workflowName": "Flow", "workflowKey": 5}',
-        b'{"target": "idempotentInvocation", "service": "Gate", "handler": "passing",'
-        b' "idempotencyKey": "k", "key": 5}',
+        b'{"target": "idempotentInvocation", "service": "S", "handler": "h", "key": 5}',
         b'{"target": "invocation", "invocationId": "inv_1x", "scope": "s"}',
     ],
 )
-def test_a_description_that_is_none_is_a_bad_request(backend, serve, body):
+def test_a_description_that_is_none_is_a_bad_request(backend: str, body: bytes) -> None:
     """400 says what is expected."""
 
-    async def main():
-        async with serve(Gate().service) as served:
+    async def main() -> None:
+        async with serving(Gate().service) as served:
             response = await served.client.post("/restate/lookup", content=body)
 
         assert 400 == response.status_code

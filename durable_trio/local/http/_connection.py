@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("durable_trio.local.http")
 
+_VERSIONS: Final = frozenset({b"1.0", b"1.1"})
 _LEFT_OVER: Final = 256 * 1024
 """Bytes of a refused body that are read on."""
 
@@ -60,8 +61,8 @@ class Connection:
         "_inbound",
         "_limits",
         "_origins",
+        "_scope",
         "_stream",
-        "_tasks",
         "_waiting",
         "idle_since",
     )
@@ -76,22 +77,26 @@ class Connection:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.max_head_size)
         self._inbound = Inbound(stream, self._ended)
         self._waiting: anyio.CancelScope | None = None
-        self._tasks = anyio.create_task_group()
+        self._scope = anyio.CancelScope(shield=True)
         self._closing = False
         self.idle_since: float | None = time.monotonic()
         """Since when it waits for a request; None while there is one."""
 
     async def serve(self) -> None:
-        """Answer requests until the connection ends."""
+        """Answer requests until the connection ends, or is cut.
+
+        Shielded: when the runtime fails, its block is cancelled, and clients are still told.
+        """
         try:
-            async with self._tasks:
-                self._tasks.start_soon(self._inbound.run)
-                try:
-                    while await self._exchange():
+            with self._scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._inbound.run)
+                    try:
+                        while await self._exchange():
+                            pass
+                    except _Gone:
                         pass
-                except _Gone:
-                    pass
-                self._tasks.cancel_scope.cancel()
+                    tasks.cancel_scope.cancel()
         finally:
             await anyio.aclose_forcefully(self._stream)
 
@@ -99,7 +104,11 @@ class Connection:
         """Close it now if it waits for a request, after the present one otherwise."""
         self._closing = True
         if self.idle_since is not None:
-            self._tasks.cancel_scope.cancel()
+            self.cut()
+
+    def cut(self) -> None:
+        """Close it now, whatever goes on."""
+        self._scope.cancel()
 
     # -- one request
 
@@ -149,10 +158,14 @@ class Connection:
 
         with anyio.move_on_after(limits.head_timeout):
             event = await self._next_event()
-            if isinstance(event, h11.Request):
-                return _request(event)
+            if not isinstance(event, h11.Request):
+                return None
 
-            return None
+            if event.http_version not in _VERSIONS:
+                version = event.http_version.decode("ascii")
+                raise _Refused(505, f"HTTP/{version} is not spoken here: use HTTP/1.1")
+
+            return _request(event)
 
         raise _Refused(408, f"the headers took longer than {limits.head_timeout:g} s")
 

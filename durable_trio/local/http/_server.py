@@ -66,7 +66,7 @@ class HttpIngress:
         self._application = Application(runtime)
         self._origins = Origins(host, allowed_hosts)
         self._connections: dict[Connection, None] = {}
-        self._vacant: anyio.Event
+        self._vacant = anyio.Event()
         self._tasks: TaskGroup
         self._listeners: list[SocketListener] = []
 
@@ -132,10 +132,15 @@ class HttpIngress:
         await self.close_listeners()
         self._application.stop()
         with anyio.move_on_after(self._limits.stop_timeout):
-            while self._connections:
-                self._vacant = anyio.Event()
-                await self._vacant.wait()
-        self._tasks.cancel_scope.cancel()
+            await self._until_vacant()
+        for connection in self._connections:
+            connection.cut()
+        await self._until_vacant()
+
+    async def _until_vacant(self) -> None:
+        while self._connections:
+            self._vacant = anyio.Event()
+            await self._vacant.wait()
 
     async def _accept(self, listener: SocketListener) -> None:
         while True:
