@@ -196,6 +196,7 @@ class Bodies:
                 return failure_of(final)
             except UsageError as wrong:
                 self._fail(wrong)
+                self._wake()
                 return None
             except Exception as failed:  # any other error of a body is retried
                 error = None
