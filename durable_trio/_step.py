@@ -18,7 +18,6 @@ from .serde import serde_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
 
     from .abc import Serde
 
@@ -28,28 +27,43 @@ class Step:
     """One inspected function."""
 
     name: str
+    """What a run of it is called."""
+    function_name: str
     is_async: bool
     serde: Serde[Any]
-    code: CodeType | None
-    """Kept alive, so that its ``id`` stays its own."""
+    returns: object
+    """Its annotation, which a closure may evaluate anew each time it is made."""
+    kept: tuple[object, object] | None
+    """Kept alive, so that their ``id`` stays their own."""
 
 
-_known: Final[dict[int, Step]] = {}
+# By the code of a function and that of what it wraps: all that one decorator makes of
+# functions shares the code of its wrapper.
+_known: Final[dict[tuple[int, int], Step]] = {}
 
 
 def step_of(function: Callable[..., Any]) -> Step:
     """What there is to know about ``function``; cheap after the first time."""
-    code: CodeType | None = getattr(function, "__code__", None)
-    if code is not None:
-        step = _known.get(id(code))
-        if step is None:
-            step = _known[id(code)] = _inspect(function, code)
-        return step
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return _inspect(function, None)
 
-    return _inspect(function, None)
+    inner = code
+    if hasattr(function, "__wrapped__"):
+        wrapped = inspect.unwrap(function)
+        inner = getattr(wrapped, "__code__", wrapped)
+    key = id(code), id(inner)
+    step = _known.get(key)
+    if (
+        step is None
+        or step.function_name != function.__name__
+        or step.returns != function.__annotations__.get("return")
+    ):
+        step = _known[key] = _inspect(function, (code, inner))
+    return step
 
 
-def _inspect(function: Callable[..., Any], code: CodeType | None) -> Step:
+def _inspect(function: Callable[..., Any], kept: tuple[object, object] | None) -> Step:
     inner: Any = function
     while isinstance(inner, functools.partial):
         inner = cast("Any", inner).func
@@ -59,9 +73,11 @@ def _inspect(function: Callable[..., Any], code: CodeType | None) -> Step:
         inner = type(inner).__call__
     return Step(
         name=name.strip("<>"),
+        function_name=name,
         is_async=inspect.iscoroutinefunction(inner),
         serde=_serde_of(inner),
-        code=code,
+        returns=getattr(function, "__annotations__", {}).get("return"),
+        kept=kept,
     )
 
 
