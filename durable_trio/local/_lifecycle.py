@@ -75,8 +75,8 @@ class Lifecycle:
             for work in (self.residency.sweep, fire):
                 engine.spawn(partial(self._run_until_stopped, work))
         except BaseException as error:
-            if not await self.close(0, type(error), error, error.__traceback__):
-                raise
+            await self.close(0, type(error), error, error.__traceback__)
+            raise
 
     async def drain(self, grace: float) -> None:
         """Stop: let run bodies finish for ``grace`` seconds, suspend everybody, tear down the rest."""
@@ -106,19 +106,19 @@ class Lifecycle:
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool:
-        """Leave the block. True: its exception has been dealt with."""
+    ) -> None:
+        """Leave the block. Raises the failure, if there was one."""
         assert self._block is not None
         block, self._block = self._block, None
         try:
             handled = bool(block.__exit__(exc_type, exc, traceback))
         finally:
             await self._end(grace)
+        # Whatever else an error of the block was, it came from the failure. Cancellation of the
+        # block from outside, and what ends the process, goes before it.
         failure = self.engine.failure
-        if failure is None or exc is failure or not (handled or _is_error(exc)):
-            return handled
-
-        raise failure
+        if failure is not None and failure is not exc and (handled or _is_error(exc)):
+            raise failure
 
     def fail(self, error: Exception) -> None:
         """Nothing can go on: tell everybody, and cancel the block."""

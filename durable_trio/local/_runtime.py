@@ -114,8 +114,8 @@ class LocalRuntime:
         exc: BaseException | None,
         traceback: TracebackType | None,
         /,
-    ) -> bool:
-        return await self._lifecycle.close(self._grace, exc_type, exc, traceback)
+    ) -> None:
+        await self._lifecycle.close(self._grace, exc_type, exc, traceback)
 
     async def drain(self, grace: Duration | None = None) -> None:
         """Stop serving: take no more requests, let running bodies finish, suspend everybody.
@@ -274,20 +274,23 @@ class LocalRuntime:
 
     # -- invocations
 
-    async def attach(self, target: Target | str, type: type[T] | Any = Any) -> T:  # noqa: A002
+    @overload
+    async def attach(self, target: Target | str, type: type[T]) -> T: ...  # noqa: A002
+    @overload
+    async def attach(self, target: Target | str, type: Any = ...) -> Any: ...  # noqa: A002
+    async def attach(self, target: Target | str, type: Any = Any) -> Any:  # noqa: A002
         """Wait for the result of an invocation: an id, ``IdempotentTarget`` or ``WorkflowTarget``.
 
         The output is decoded as ``type`` (``bytes``: not at all). Raises the
         ``TerminalError`` it ended with; 404 if it is unknown.
         """
-        output: T = _decode(await self.client.attach(_target(target)), type)
-        return output
+        return _decode(await self.client.attach(_target(target)), type)
 
-    async def output(
-        self,
-        target: Target | str,
-        type: type[T] | Any = Any,  # noqa: A002
-    ) -> T | NotReady:
+    @overload
+    async def output(self, target: Target | str, type: type[T]) -> T | NotReady: ...  # noqa: A002
+    @overload
+    async def output(self, target: Target | str, type: Any = ...) -> Any: ...  # noqa: A002
+    async def output(self, target: Target | str, type: Any = Any) -> Any:  # noqa: A002
         """The result of an invocation, or ``NOT_READY``, without waiting. Otherwise as ``attach``."""
         body = await self.client.output(_target(target))
         return NOT_READY if body is None else _decode(body, type)

@@ -83,7 +83,7 @@ class App:
 
         @log.handler
         async def add(ctx: ObjectContext, line: str) -> list[str]:
-            lines = [*await ctx.get("lines", list[str], default=[]), line]
+            lines = [*await ctx.get("lines", list[str], default=list[str]()), line]
             ctx.set("lines", lines)
             return lines
 
@@ -120,7 +120,7 @@ async def test_what_can_never_be_called_is_refused(
     """Unknown names, a missing or a superfluous key, an empty idempotency key, a private handler."""
     app = App()
     async with app.runtime(store, clock) as runtime:
-        with pytest.raises(UnknownServiceError, match="'Txt'.*mean 'Text'"):
+        with pytest.raises(UnknownServiceError, match=r"'Txt'.*mean 'Text'"):
             await runtime.call(remote("Txt", "shout"), "a")
         with pytest.raises(UnknownServiceError, match="no handler 'shot'"):
             await runtime.invoke("Text", "shot")
@@ -130,7 +130,7 @@ async def test_what_can_never_be_called_is_refused(
             await runtime.invoke("Log", "add", b'"a"', key="")
         with pytest.raises(UsageError, match="no keys"):
             await runtime.invoke("Text", "shout", b'"a"', key="k")
-        with pytest.raises(UsageError, match="idempotency key .* is empty"):
+        with pytest.raises(UsageError, match=r"idempotency key .* is empty"):
             await runtime.call(app.shout, "a", idempotency_key="")
         with pytest.raises(UsageError, match="no valid Unicode"):
             await runtime.call(app.add, "a", key="\ud800")

@@ -18,7 +18,7 @@ from durable_trio import (
     UsageError,
 )
 from durable_trio.abc import InvocationStatus
-from durable_trio.local import LocalRuntime
+from durable_trio.local import LocalRuntime, SendReceipt
 from durable_trio.testing import MemoryStore
 
 from .virtual_time import VirtualClock
@@ -69,6 +69,12 @@ class App:
         return LocalRuntime([self.service], store, clock=clock, shutdown_grace=grace)
 
 
+async def statuses(store: JournalStore) -> list[InvocationStatus]:
+    """Where everybody stands in a store that nobody has open."""
+    async with store:
+        return [record.status for record in await store.invocations()]
+
+
 async def test_leaving_lets_a_body_finish(store: JournalStore, clock: VirtualClock) -> None:
     """Its result is kept and the next step is not begun; the next process goes on with it."""
     app = App()
@@ -104,13 +110,10 @@ async def test_leaving_suspends_who_waits(store: JournalStore, clock: VirtualClo
     """It is not attempted again before it is woken."""
     app = App()
     async with app.runtime(store, clock) as runtime:
-        receipt = await runtime.send(app.wait)
+        await runtime.send(app.wait)
         await clock.settle()
-    async with store:
-        record = await store.invocation(receipt.invocation_id)
 
-    assert record is not None
-    assert record.status is InvocationStatus.SUSPENDED
+    assert await statuses(store) == [InvocationStatus.SUSPENDED]
 
 
 async def test_a_draining_runtime_takes_no_more_requests(
@@ -143,16 +146,17 @@ async def test_leaving_with_an_error_is_graceful_as_well(
 ) -> None:
     """The error comes out as itself."""
     app = App()
-    with pytest.raises(RuntimeError, match="of the block"):
+
+    async def process() -> None:
         async with app.runtime(store, clock) as runtime:
-            receipt = await runtime.send(app.wait)
+            await runtime.send(app.wait)
             await clock.settle()
             raise RuntimeError("of the block")
-    async with store:
-        record = await store.invocation(receipt.invocation_id)
 
-    assert record is not None
-    assert record.status is InvocationStatus.SUSPENDED
+    with pytest.raises(RuntimeError, match="of the block"):
+        await process()
+
+    assert await statuses(store) == [InvocationStatus.SUSPENDED]
 
 
 async def test_a_cancelled_block_is_left_gracefully(
@@ -163,16 +167,13 @@ async def test_a_cancelled_block_is_left_gracefully(
     app.may_finish.set()
     with anyio.CancelScope() as scope:
         async with app.runtime(store, clock) as runtime:
-            receipt = await runtime.send(app.wait)
+            await runtime.send(app.wait)
             await clock.settle()
             scope.cancel()
             await anyio.sleep_forever()
-    async with store:
-        record = await store.invocation(receipt.invocation_id)
 
     assert scope.cancelled_caught
-    assert record is not None
-    assert record.status is InvocationStatus.SUSPENDED
+    assert await statuses(store) == [InvocationStatus.SUSPENDED]
 
 
 async def test_a_runtime_is_entered_once(store: JournalStore, clock: VirtualClock) -> None:
@@ -221,65 +222,79 @@ class _Full:
             self.left -= 1
 
 
+class Dying:
+    """A runtime whose store fails when a test says so."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.clock = VirtualClock(self.store)
+        self.full = _Full(self.store)
+        self.app = App()
+        self.receipts: list[SendReceipt] = []
+        self.errors: list[StoreError] = []
+
+    async def until_a_write_fails(self) -> None:
+        async with self.app.runtime(self.store, self.clock) as runtime:
+            self.receipts.append(await runtime.send(self.app.steps))
+            self.full.left = 0
+            self.store.write([])
+            await anyio.sleep_forever()
+
+    async def until_a_call_fails(self) -> None:
+        async with (
+            self.app.runtime(self.store, self.clock) as runtime,
+            anyio.create_task_group() as group,
+        ):
+            for _ in range(3):
+                group.start_soon(self._call, runtime)
+            await self.clock.settle()
+            self.full.left = 1
+            self.app.may_finish.set()
+
+    async def until_it_is_left(self) -> None:
+        # Still in memory when the block is left, so that there is something to write.
+        self.clock.stopped = True
+        async with self.app.runtime(self.store, self.clock) as runtime:
+            await runtime.send(self.app.wait)
+            await self.clock.settle()
+            self.full.left = 0
+
+    async def _call(self, runtime: LocalRuntime) -> None:
+        try:
+            await runtime.call(self.app.steps)
+        except StoreError as error:
+            self.errors.append(error)
+            with pytest.raises(StoreWriteError):
+                await runtime.call(self.app.quick)
+
+
 async def test_a_failing_store_ends_the_block() -> None:
     """The block is cancelled, and the store's error comes out of it, as itself."""
-    store = MemoryStore()
-    full, app = _Full(store), App()
     with pytest.raises(StoreWriteError, match="no space left"):
-        async with app.runtime(store, VirtualClock(store)) as runtime:
-            await runtime.send(app.wait)
-            full.left = 0
-            store.write([])
-            await anyio.sleep_forever()
+        await Dying().until_a_write_fails()
 
 
 async def test_a_failing_store_answers_who_waits() -> None:
     """Every caller gets the error, and so does the block."""
-    store = MemoryStore()
-    full, app = _Full(store), App()
-    seen: list[StoreError] = []
+    dying = Dying()
     with pytest.raises(StoreWriteError, match="no space left"):
-        async with app.runtime(store, VirtualClock(store)) as runtime:
+        await dying.until_a_call_fails()
 
-            async def call() -> None:
-                try:
-                    await runtime.call(app.steps)
-                except StoreError as error:
-                    seen.append(error)
-                    with pytest.raises(StoreWriteError):
-                        await runtime.call(app.quick)
-
-            async with anyio.create_task_group() as group:
-                for _ in range(3):
-                    group.start_soon(call)
-                with anyio.CancelScope(shield=True):
-                    await VirtualClock(store).settle()
-                full.left = 1
-                app.may_finish.set()
-    assert len(seen) == 3
+    assert len(dying.errors) == 3
 
 
 async def test_a_store_that_fails_while_it_is_left() -> None:
     """The error comes out of the block that was left."""
-    store = MemoryStore()
-    full, app = _Full(store), App()
     with pytest.raises(StoreWriteError, match="no space left"):
-        async with app.runtime(store, VirtualClock(store)) as runtime:
-            await runtime.send(app.wait)
-            await VirtualClock(store).settle()
-            full.left = 0
+        await Dying().until_it_is_left()
 
 
 async def test_nothing_of_a_failed_process_is_lost() -> None:
     """What was acknowledged goes on when the store can be written again."""
-    store = MemoryStore()
-    full, app = _Full(store), App()
-    app.may_finish.set()
+    dying = Dying()
     with pytest.raises(StoreWriteError):
-        async with app.runtime(store, VirtualClock(store)) as runtime:
-            receipt = await runtime.send(app.steps)
-            full.left = 0
-            await anyio.sleep_forever()
-    full.left = None
-    async with app.runtime(store, VirtualClock(store)) as runtime:
-        assert await runtime.attach(receipt.invocation_id, int) == 3
+        await dying.until_a_write_fails()
+    dying.full.left = None
+    dying.app.may_finish.set()
+    async with dying.app.runtime(dying.store, dying.clock) as runtime:
+        assert await runtime.attach(dying.receipts[0].invocation_id, int) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -41,7 +42,7 @@ class App:
 
         @box.handler
         async def write(ctx: ObjectContext, letter: str) -> list[str]:
-            letters = await ctx.get("letters", list[str], default=[])
+            letters: list[str] = await ctx.get("letters", list[str], default=list[str]())
             ctx.set("letters", [*letters, letter])
             await ctx.run(lambda: events.append(f"{ctx.key}+{letter}"), on_thread=False)
             await ctx.timer(10)
@@ -63,7 +64,7 @@ class App:
 
         @box.shared
         async def read(ctx: ObjectSharedContext) -> list[str]:
-            return await ctx.get("letters", list[str], default=[])
+            return await ctx.get("letters", list[str], default=list[str]())
 
         @service.handler
         async def nothing(ctx: Context) -> None:
@@ -108,7 +109,7 @@ async def test_keys_do_not_wait_for_each_other(store: JournalStore, clock: Virtu
     app = App()
     async with app.runtime(store, clock) as runtime, anyio.create_task_group() as group:
         for key in "xy":
-            group.start_soon(lambda key=key: runtime.call(app.write, "a", key=key))
+            group.start_soon(partial(runtime.call, app.write, "a", key=key))
 
     assert set(app.events[:2]) == {"x+a", "y+a"}
 
@@ -207,7 +208,7 @@ async def test_only_objects_have_state_to_change(store: JournalStore, clock: Vir
             await runtime.get_state("Plain", "k")
         with pytest.raises(UsageError, match="main handler only"):
             await runtime.set_state("Flow", "k", {})
-        with pytest.raises(UsageError, match="no service 'Bax' .* Box"):
+        with pytest.raises(UsageError, match=r"no service 'Bax' .* Box"):
             await runtime.get_state("Bax", "k")
 
 

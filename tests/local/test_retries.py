@@ -15,7 +15,7 @@ from durable_trio import (
     ServiceOptions,
     TerminalError,
 )
-from durable_trio.abc import InvocationStatus
+from durable_trio.abc import Failure, InvocationStatus
 from durable_trio.local import LocalRuntime
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class App:
         async def fail_after_a_step(ctx: Context) -> int:
             number = attempt()
             for step in range(number):
-                await ctx.run(lambda step=step: step, on_thread=False)
+                await ctx.run(abs, step, on_thread=False)
             if number < self.succeed_at:
                 raise RuntimeError("again")
             return number
@@ -207,7 +207,7 @@ async def test_changed_code_does_as_the_option_says(
         record = await record_when(runtime, clock, receipt.invocation_id, status)
         failure = record.result if option == "fail" else record.last_failure
 
-        assert failure is not None
+        assert isinstance(failure, Failure)
         assert failure.code == 570
 
 
