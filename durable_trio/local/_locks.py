@@ -28,6 +28,9 @@ class Locks:
     def __init__(self) -> None:
         self._queues: dict[Hashable, deque[anyio.Event]] = {}
 
+    def __len__(self) -> int:
+        return len(self._queues)
+
     @asynccontextmanager
     async def hold(self, name: Hashable) -> AsyncGenerator[None]:
         """Wait until nobody holds ``name``, then hold it for the block."""

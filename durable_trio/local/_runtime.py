@@ -275,9 +275,9 @@ class LocalRuntime:
     # -- invocations
 
     @overload
-    async def attach(self, target: Target | str, type: type[T]) -> T: ...  # noqa: A002
+    async def attach(self, target: Target | str, type: type[T]) -> T: ...
     @overload
-    async def attach(self, target: Target | str, type: Any = ...) -> Any: ...  # noqa: A002
+    async def attach(self, target: Target | str, type: Any = ...) -> Any: ...
     async def attach(self, target: Target | str, type: Any = Any) -> Any:  # noqa: A002
         """Wait for the result of an invocation: an id, ``IdempotentTarget`` or ``WorkflowTarget``.
 
@@ -287,9 +287,9 @@ class LocalRuntime:
         return _decode(await self.client.attach(_target(target)), type)
 
     @overload
-    async def output(self, target: Target | str, type: type[T]) -> T | NotReady: ...  # noqa: A002
+    async def output(self, target: Target | str, type: type[T]) -> T | NotReady: ...
     @overload
-    async def output(self, target: Target | str, type: Any = ...) -> Any: ...  # noqa: A002
+    async def output(self, target: Target | str, type: Any = ...) -> Any: ...
     async def output(self, target: Target | str, type: Any = Any) -> Any:  # noqa: A002
         """The result of an invocation, or ``NOT_READY``, without waiting. Otherwise as ``attach``."""
         body = await self.client.output(_target(target))

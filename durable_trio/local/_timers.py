@@ -49,10 +49,12 @@ class TimerQueue:
         "_horizon",
         "_read",
         "_store",
+        "_window",
     )
 
-    def __init__(self, store: JournalStore, clock: Clock) -> None:
+    def __init__(self, store: JournalStore, clock: Clock, *, window: int = _WINDOW) -> None:
         self._store = store
+        self._window = window
         self._clock = clock
         self._heap: list[tuple[float, int, TimerKey]] = []
         self._count = 0
@@ -73,7 +75,7 @@ class TimerQueue:
             self._read[key] = timer.due
         elif timer.due < self._horizon:
             self._push(key, timer.due)
-            if len(self._heap) > 2 * _WINDOW:
+            if len(self._heap) > 2 * self._window:
                 self._tidy()
             if self._changed is not None and (not self._heap or self._heap[0][2] == key):
                 self._changed.cancel()
@@ -128,7 +130,7 @@ class TimerQueue:
 
     async def _refill(self) -> None:
         self._read = {}
-        limit = _WINDOW + len(self._fired)
+        limit = self._window + len(self._fired)
         timers = await self._store.timers(due_by=_FAR, limit=limit)
         read, self._read = self._read, None
         self._horizon = math.inf if len(timers) < limit else timers[-1].due
@@ -144,8 +146,8 @@ class TimerQueue:
     def _tidy(self) -> None:
         """Drop removed timers from the heap; move the horizon nearer if it is still too large."""
         live = sorted(entry for entry in self._heap if self._due.get(entry[2]) == entry[0])
-        if len(live) > _WINDOW:
-            self._horizon = live[_WINDOW][0]
-            live = [entry for entry in live[:_WINDOW] if entry[0] < self._horizon]
+        if len(live) > self._window:
+            self._horizon = live[self._window][0]
+            live = [entry for entry in live[: self._window] if entry[0] < self._horizon]
             self._due = {key: due for due, _, key in live}
         self._heap = live
