@@ -6,7 +6,7 @@ imports everything it needs from this one module.
  1. ``Journal`` is where one attempt writes. It never blocks and never raises for I/O:
     trouble is reported to the attempt, which then ends.
  2. ``JournalStore`` is what the embedded runtime keeps everything in. Writes are queued
-    in order and become durable in order; reads see every write queued before them.
+    in order and become durable in order; reads see exactly what was queued before them.
  3. ``Clock`` is the only source of time, ``Serde`` the only way from values to bytes.
 """
 
@@ -152,9 +152,10 @@ class JournalStore(Protocol):
     """Everything the embedded runtime keeps: journals, invocations, state, timers, promises.
 
     An async context manager: entering opens (and locks, and recovers) the storage,
-    leaving makes all queued writes durable and closes it. Reads are answered after
-    every write queued before them; ``write`` never blocks. All methods are called from
-    the event loop that entered it.
+    leaving makes all queued writes durable and closes it. A read sees every write that
+    was queued before it was called, durably, and none that was queued later: who calls
+    it knows what is in the answer and what is still to come. ``write`` never blocks. All
+    methods are called from the event loop that entered it.
     """
 
     async def __aenter__(self) -> Self: ...

@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from durable_trio import abc
 from durable_trio._exceptions import StoreLockedError, UsageError
@@ -21,7 +22,7 @@ from durable_trio._exceptions import StoreLockedError, UsageError
 from ._contract_tables import ME, TABLE_CASES, YOU, Storage, expect, full_record, put, record, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 S = TypeVar("S", bound=abc.JournalStore)
 
@@ -81,6 +82,23 @@ async def _reads_see_every_write_queued_before_them(storage: Storage) -> None:
             expect("record just written", record(number), found)
             store.write([abc.DeleteInvocation(f"inv_{number}")])
             expect("record just deleted", None, await store.invocation(f"inv_{number}"))
+
+
+async def _reads_see_no_write_queued_after_them(storage: Storage) -> None:
+    async with storage.make() as store:
+        for number in range(30):
+            seen: list[Sequence[abc.Entry]] = []
+
+            async def read(seen: list[Sequence[abc.Entry]] = seen) -> None:
+                seen.append(await store.journal("inv_a"))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read)
+                # It has been called when somebody else has had a turn.
+                await anyio.lowlevel.checkpoint()
+                await anyio.lowlevel.checkpoint()
+                store.write([abc.AppendEntries("inv_a", runs(number, number + 1))])
+            expect("journal as of the call", runs(0, number), tuple(seen[0]))
 
 
 async def _callbacks_run_in_queue_order_on_the_event_loop(storage: Storage) -> None:
@@ -213,6 +231,7 @@ async def _a_closed_store_refuses_to_write(storage: Storage) -> None:
 _CASES: Final[tuple[Any, ...]] = (
     _journals_keep_the_order_of_their_entries,
     _reads_see_every_write_queued_before_them,
+    _reads_see_no_write_queued_after_them,
     _callbacks_run_in_queue_order_on_the_event_loop,
     _a_write_that_is_not_urgent_becomes_durable_by_itself,
     _a_callback_may_write,
