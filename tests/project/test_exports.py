@@ -15,6 +15,7 @@ HOMES = (
     "durable_trio.abc",
     "durable_trio.serde",
     "durable_trio.local",
+    "durable_trio.local.http",
     "durable_trio.testing",
     "durable_trio_file",
     "durable_trio_restate",

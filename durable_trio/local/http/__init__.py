@@ -7,10 +7,18 @@ It needs h11: ``pip install "durable-trio[cli]"``.
 
 _server        listening, ending           _connection   one client: framing, timeouts
 _application   operations on the runtime   _inbound      reading ahead
-_paths         paths to operations         _messages     requests, answers, errors
-_delays        delays as text              _origins      who may ask
-_limits        what a client may use
+_paths         paths to operations         _inputs       what a request carries
+_delays        delays as text              _messages     requests, answers, errors
+_limits        what a client may use       _origins      who may ask
 """
+
+try:
+    import h11 as _h11  # noqa: F401  # whether it is there
+except ModuleNotFoundError as exc:
+    raise ModuleNotFoundError(
+        'the HTTP ingress needs h11. Install it with: pip install "durable-trio[cli]"',
+        name="h11",
+    ) from exc
 
 from ._limits import Limits as Limits
 from ._server import HttpIngress as HttpIngress

@@ -1,0 +1,5 @@
+"""``python -m durable_trio`` is the ``durable-trio`` command."""
+
+from ._cli import main
+
+main()

@@ -1,0 +1,36 @@
+"""The ``durable-trio`` command.
+
+_app       the command and its groups      _exits      errors and exit codes
+_run       run: serve until stopped        _load       MODULE:SERVICES
+_stop      signals                         _files      stores and readers, by entry point
+_call      call, attach, output            _ingress    the HTTP client
+_control   cancel, kill, resolve, ...      _export     export: JSON Lines
+_ls        ls                              _show       show
+_tree      a journal as branches           _branches   what became of its entries
+_describe  entries as text                 _text       values as text
+_progress  what takes long
+
+Nothing is imported here until the command runs: it needs the extra ``cli``.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+_NEEDED: Final = frozenset({"click", "h11", "httpx"})
+
+
+def main() -> None:
+    """Run the command and exit."""
+    try:
+        from ._app import run
+    except ModuleNotFoundError as exc:
+        if exc.name not in _NEEDED:
+            raise
+
+        sys.exit(
+            f"durable-trio: the command needs {exc.name}, which is not installed. "
+            'Install it with: pip install "durable-trio[cli]"'
+        )
+    run()

@@ -1,0 +1,60 @@
+"""The command and what it consists of.
+
+Owns the group, the order in which commands are listed, and the last resort for errors.
+
+ 1. An error of ours is one line on stderr and an exit code, never a traceback.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from durable_trio._exceptions import DurableTrioError
+
+from . import _call, _control, _export, _ls, _run, _show
+from ._exits import Exit, code_of, complain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Commands(click.Group):
+    """A group that lists its commands in the order in which they were added."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (Exit, DurableTrioError) as error:
+            complain(str(error))
+            ctx.exit(code_of(error))
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes and examples: docs/cli.md.",
+)
+@click.version_option(package_name="durable-trio", prog_name="durable-trio")
+def app() -> None:
+    """Durable handlers on one machine: serve them, call them, look at their journals."""
+
+
+def _add(commands: Iterable[click.Command]) -> None:
+    for command in commands:
+        app.add_command(command)
+
+
+_add([_run.run, _call.call, _call.attach, _call.output])
+_add([_control.cancel, _control.kill, _control.pause, _control.resume, _control.purge])
+_add([_control.resolve, _control.reject, _control.signal])
+_add([_ls.ls, _show.show, _export.export])
+
+
+def run() -> None:
+    """Run the command with the arguments of the process, and exit."""
+    app.main(prog_name="durable-trio")

@@ -1,0 +1,104 @@
+"""What an operator does to invocations, and what somebody outside tells them.
+
+Owns the commands; the ingress does the work.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+import click
+
+from ._exits import USAGE, Exit
+from ._ingress import json_argument, request, url_option
+
+_DONE: Final = {
+    "cancel": "asked to end",
+    "kill": "killed",
+    "pause": "paused",
+    "resume": "resumed",
+    "purge": "forgotten",
+}
+
+
+def _action(name: str, help_text: str) -> click.Command:
+    @click.command(name, help=help_text)
+    @click.argument("invocation_id", metavar="ID")
+    @url_option
+    def command(invocation_id: str, url: str) -> None:
+        request(url, "PATCH", f"/invocations/{quote(invocation_id, '')}/{name}")
+        click.echo(f"{invocation_id}: {_DONE[name]}")
+
+    return command
+
+
+cancel: Final = _action(
+    "cancel", "Ask an invocation to end.\n\nIts handler unwinds, and what it called is cancelled."
+)
+kill: Final = _action(
+    "kill", "End an invocation at once.\n\nIts handler is not asked; what it called ends as well."
+)
+pause: Final = _action("pause", "Stop attempting an invocation until it is resumed.")
+resume: Final = _action("resume", "Attempt an invocation now that is paused or backs off.")
+purge: Final = _action("purge", "Forget a completed invocation.")
+
+
+@click.command()
+@click.argument("awakeable", metavar="AWAKEABLE")
+@click.argument("value", metavar="[JSON]", required=False)
+@click.option("--content-type", metavar="TYPE", help="What the value is, if it is not JSON.")
+@url_option
+def resolve(awakeable: str, value: str | None, content_type: str | None, url: str) -> None:
+    """Resolve an awakeable.
+
+    With a value ('-' reads it from stdin) or with nothing.
+    """
+    content, headers = json_argument(value, content_type)
+    path = f"/restate/awakeables/{quote(awakeable, '')}/resolve"
+    request(url, "POST", path, content=content, headers=headers)
+
+
+@click.command()
+@click.argument("awakeable", metavar="AWAKEABLE")
+@click.argument("message", metavar="MESSAGE")
+@url_option
+def reject(awakeable: str, message: str, url: str) -> None:
+    """Reject an awakeable.
+
+    Its wait raises a terminal error with this message.
+    """
+    path = f"/restate/awakeables/{quote(awakeable, '')}/reject"
+    request(url, "POST", path, content=message.encode(), headers={"content-type": "text/plain"})
+
+
+@click.command()
+@click.argument("invocation_id", metavar="ID")
+@click.argument("name", metavar="NAME")
+@click.argument("value", metavar="[JSON]", required=False)
+@click.option("--reject", "message", metavar="MESSAGE", help="Reject the signal with a message.")
+@click.option("--content-type", metavar="TYPE", help="What the value is, if it is not JSON.")
+@url_option
+def signal(
+    invocation_id: str,
+    name: str,
+    value: str | None,
+    message: str | None,
+    content_type: str | None,
+    url: str,
+) -> None:
+    """Send an invocation a named signal.
+
+    With a value ('-' reads it from stdin), with nothing, or with a failure.
+    """
+    path = f"/restate/signals/{quote(invocation_id, '')}/{quote(name, '')}"
+    if message is None:
+        content, headers = json_argument(value, content_type)
+        request(url, "POST", f"{path}/resolve", content=content, headers=headers)
+        return
+
+    if value is not None:
+        raise Exit("a signal is resolved with a value or rejected with a message, not both", USAGE)
+
+    text = {"content-type": "text/plain"}
+    request(url, "POST", f"{path}/reject", content=message.encode(), headers=text)

@@ -1,0 +1,74 @@
+"""How the command ends: one line on stderr, and a code that a script can tell apart.
+
+Owns the table of exit codes. They are documented in ``docs/cli.md`` and never change their
+meaning.
+
+| code | meaning                                                              |
+| ---- | -------------------------------------------------------------------- |
+| 0    | done                                                                 |
+| 1    | the invocation failed, or something unexpected happened              |
+| 2    | the command was used wrongly: options, MODULE:SERVICES, a definition |
+| 3    | not found: an invocation, a service, a handler                       |
+| 4    | the output is not ready yet                                          |
+| 5    | no answer: nobody listens at the URL, or the server is stopping      |
+| 10   | the journal is open in another process                               |
+| 11   | the journal is damaged, or the file is no journal                    |
+| 12   | the journal was written by a newer version                           |
+| 13   | the journal cannot be written: full disk, read-only, I/O error       |
+| 14   | the journal cannot be opened or read for another reason              |
+| 128+ | stopped at once by a second signal: 128 and its number               |
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from durable_trio._exceptions import (
+    StoreCorruptError,
+    StoreError,
+    StoreLockedError,
+    StoreVersionError,
+    StoreWriteError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from durable_trio._exceptions import DurableTrioError
+
+FAILED: Final = 1
+USAGE: Final = 2
+NOT_FOUND: Final = 3
+NOT_READY: Final = 4
+NO_ANSWER: Final = 5
+
+_CODES: Final = (
+    (StoreLockedError, 10),
+    (StoreCorruptError, 11),
+    (StoreVersionError, 12),
+    (StoreWriteError, 13),
+    (StoreError, 14),
+    (UsageError, USAGE),
+)
+
+
+class Exit(Exception):
+    """The command ends with this message and code. Caught where commands are invoked."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def complain(message: str) -> None:
+    """One line on stderr."""
+    click.echo(f"durable-trio: {message}", err=True)
+
+
+def code_of(error: Exit | DurableTrioError) -> int:
+    """The exit code of an error of its kind."""
+    if isinstance(error, Exit):
+        return error.code
+
+    return next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)

@@ -1,0 +1,146 @@
+"""``ls``: the invocations of a journal.
+
+Owns the table and its JSON Lines form.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+
+from durable_trio._records import InvocationRecord, InvocationStatus
+from durable_trio.abc import Failure
+
+from ._describe import target_name
+from ._files import journal_option, open_reader
+from ._progress import progress
+from ._text import instant, moment, payload, plain, shortened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HEADINGS = ("ID", "STATUS", "CREATED", "TARGET", "")
+
+
+@click.command()
+@journal_option
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice([status.value for status in InvocationStatus]),
+    multiple=True,
+    help="Only those with this status; may be given several times.",
+)
+@click.option("--service", metavar="NAME", help="Only those of this service.")
+@click.option("--key", metavar="KEY", help="Only those of this object or workflow key.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="At most so many, the newest.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def ls(
+    journal: Path,
+    statuses: tuple[str, ...],
+    service: str | None,
+    key: str | None,
+    limit: int,
+    *,
+    as_json: bool,
+) -> None:
+    """List invocations, the newest first.
+
+    Also while they run: reading disturbs nobody.
+    """
+    wanted = frozenset(InvocationStatus(each) for each in statuses) or None
+    with progress(f"reading {journal}"), open_reader(journal) as reader:
+        # One more tells whether there are more.
+        records = reader.invocations(service=service, key=key, status=wanted, limit=limit + 1)
+    if as_json:
+        for record in records[:limit]:
+            click.echo(orjson.dumps(_fields(record)))
+        return
+
+    rows = [_row(record) for record in records[:limit]]
+    widths = [max(len(row[i]) for row in [_HEADINGS, *rows]) for i in range(len(_HEADINGS) - 1)]
+    for row in [_HEADINGS, *rows] if rows else []:
+        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]
+        click.echo("  ".join([*cells, row[-1]]).rstrip())
+    if not rows:
+        click.echo("no invocations", err=True)
+    elif len(records) > limit:
+        click.echo(f"... and older ones: --limit shows more than {limit}", err=True)
+
+
+def _row(record: InvocationRecord) -> tuple[str, str, str, str, str]:
+    return (
+        record.id,
+        record.status.value,
+        moment(record.created_at),
+        target_name(record.service, record.key, record.handler),
+        remark(record),
+    )
+
+
+def remark(record: InvocationRecord) -> str:
+    """What is worth saying of where an invocation stands."""
+    status, result = record.status, record.result
+    if isinstance(result, Failure):
+        return f"! {result.code} {shortened(result.message)}"
+
+    if result is not None:
+        return f"= {payload(result.content)}"
+
+    if status is InvocationStatus.SCHEDULED and record.scheduled_for is not None:
+        return f"starts {instant(record.scheduled_for)}"
+
+    if status in {InvocationStatus.BACKING_OFF, InvocationStatus.PAUSED}:
+        failure = record.last_failure
+        why = f": {failure.code} {shortened(failure.message)}" if failure is not None else ""
+        tries = (
+            f"{record.retry_count} failed attempts"
+            if record.retry_count != 1
+            else "1 failed attempt"
+        )
+        next_at = record.next_attempt_at
+        return f"{tries}{'' if next_at is None else f', next {instant(next_at)}'}{why}"
+
+    return "cancelled" if record.cancelled else ""
+
+
+def _fields(record: InvocationRecord) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "id": record.id,
+        "status": record.status.value,
+        "service": record.service,
+        "handler": record.handler,
+        "key": record.key,
+        "created_at": record.created_at,
+        "scheduled_for": record.scheduled_for,
+        "started_at": record.started_at,
+        "completed_at": record.completed_at,
+        "idempotency_key": record.idempotency_key,
+        "parent": record.parent,
+        "retry_count": record.retry_count or None,
+        "next_attempt_at": record.next_attempt_at,
+        "cancelled": record.cancelled or None,
+        "expires_at": record.expires_at,
+    }
+    if record.last_failure is not None:
+        fields["last_failure"] = _failure(record.last_failure)
+    if isinstance(record.result, Failure):
+        fields["failure"] = _failure(record.result)
+    elif record.result is not None:
+        try:
+            fields["value"] = record.result.content.decode()
+        except UnicodeDecodeError:
+            fields["value_hex"] = record.result.content.hex()
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _failure(failure: Failure) -> dict[str, object]:
+    return {"code": failure.code, "message": plain(failure.message)}

@@ -1,0 +1,241 @@
+"""``show``: one invocation, its journal as a tree, and what it waits for.
+
+Owns the page. What is in the tree is ``_tree``'s, how entries are written ``_describe``'s.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import click
+
+from durable_trio._records import InvocationStatus, TimerKind
+from durable_trio.abc import Failure
+
+from ._describe import Words, target_name
+from ._exits import NOT_FOUND, Exit
+from ._files import journal_option, open_reader
+from ._ls import remark
+from ._progress import progress
+from ._text import duration, instant, payload, plain
+from ._tree import Branch, Fate, Step, build_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from durable_trio._records import InvocationRecord
+    from durable_trio.abc import Entry
+
+    from ._files import Reader
+
+_HOLDERS: Final = frozenset(
+    {
+        InvocationStatus.RUNNING,
+        InvocationStatus.BACKING_OFF,
+        InvocationStatus.SUSPENDED,
+        InvocationStatus.PAUSED,
+    }
+)
+
+_OUTSIDE: Final = "an awakeable, a signal or a promise: a journal has them only when they come"
+
+_COLOURS: Final = {Fate.PENDING: "yellow", Fate.DROPPED: "bright_black"}
+
+
+@attrs.frozen
+class Glyphs:
+    """What the tree is drawn with."""
+
+    branch: str
+    last: str
+    line: str
+
+
+_DRAWN: Final = Glyphs("├─ ", "└─ ", "│  ")
+_TYPED: Final = Glyphs("|- ", "`- ", "|  ")
+
+
+@click.command()
+@click.argument("invocation_id", metavar="ID")
+@journal_option
+@click.option("--full", is_flag=True, help="Do not shorten payloads and messages.")
+def show(invocation_id: str, journal: Path, *, full: bool) -> None:
+    """Show an invocation and its journal as a tree.
+
+    A branch is a durable task. Also while it runs: reading disturbs nobody.
+
+    The beginning of an ID is enough, if no other begins like it.
+    """
+    with progress(f"reading {journal}"), open_reader(journal) as reader:
+        record = find(reader, invocation_id, journal)
+        entries = reader.journal(record.id)
+        timers = _timers(reader, record)
+        holder = _holder(reader, record)
+    colour = None if os.environ.get("NO_COLOR") is None else False
+    for line in page(record, entries, timers, holder, glyphs=_glyphs(), full=full):
+        click.echo(line, color=colour)
+
+
+def find(reader: Reader, invocation_id: str, journal: Path) -> InvocationRecord:
+    """The invocation with this id, or whose id begins like it."""
+    record = reader.invocation(invocation_id)
+    if record is None:
+        raise Exit(
+            f"no invocation in {journal} has an id that is or begins with "
+            f"{plain(invocation_id)!r}: see durable-trio ls --journal {journal}",
+            NOT_FOUND,
+        )
+
+    return record
+
+
+def page(
+    record: InvocationRecord,
+    entries: Sequence[Entry],
+    timers: frozenset[int],
+    holder: str | None,
+    *,
+    glyphs: Glyphs,
+    full: bool = False,
+) -> Iterator[str]:
+    """All lines, coloured."""
+    words = Words(record.id, record.started_at, full)
+    yield click.style(plain(record.id), bold=True)
+    yield from _header(record, words)
+    yield ""
+    if not entries:
+        yield "journal: none any more, it has expired"
+        return
+
+    ended = record.status is InvocationStatus.COMPLETED
+    tree = build_tree(entries, record.status, timers)
+    yield f"journal: {len(entries)} {'entries' if len(entries) > 1 else 'entry'}"
+    yield from _lines(tree, words, glyphs, "")
+    if not ended:
+        yield ""
+        yield "waits for"
+        for line in _waits(record, tree, words, holder):
+            yield f"  {line}"
+
+
+def _header(record: InvocationRecord, words: Words) -> Iterator[str]:
+    fields: list[tuple[str, str | None]] = [
+        ("target", target_name(record.service, record.key, record.handler)),
+        ("status", _status(record)),
+        ("created", instant(record.created_at)),
+        ("starts", _instant(record.scheduled_for)),
+        ("started", _instant(record.started_at)),
+        ("ended", _ended(record)),
+        ("idempotency key", record.idempotency_key),
+        ("called by", record.parent),
+        ("kept until", _instant(record.expires_at)),
+    ]
+    result, failure = record.result, record.last_failure
+    if isinstance(result, Failure):
+        fields.append(("failure", f"{result.code} {result.message}"))
+        fields += [(f"  {name}", value) for name, value in result.metadata]
+    elif result is not None:
+        fields.append(("result", payload(result.content, full=words.full)))
+    elif failure is not None:
+        fields.append(("last failure", f"{failure.code} {failure.message}"))
+    for name, value in fields:
+        if value is not None:
+            yield f"  {name:16} {plain(value)}"
+
+
+def _status(record: InvocationRecord) -> str:
+    more = [] if record.result is not None else [remark(record).partition(":")[0]]
+    if record.cancelled:
+        more.append("cancelled")
+    text = ", ".join(dict.fromkeys(part for part in more if part))
+    return f"{record.status.value} ({text})" if text else record.status.value
+
+
+def _instant(seconds: float | None) -> str | None:
+    return None if seconds is None else instant(seconds)
+
+
+def _ended(record: InvocationRecord) -> str | None:
+    if record.completed_at is None:
+        return None
+
+    began = record.started_at if record.started_at is not None else record.created_at
+    return f"{instant(record.completed_at)} (after {duration(record.completed_at - began)})"
+
+
+def _lines(branch: Branch, words: Words, glyphs: Glyphs, indent: str) -> Iterator[str]:
+    # An explicit stack: branches may be nested more deeply than calls can be.
+    stack = [(item, indent, item is branch.items[-1]) for item in reversed(branch.items)]
+    while stack:
+        item, margin, last = stack.pop()
+        here = f"{margin}{glyphs.last if last else glyphs.branch}"
+        if isinstance(item, Step):
+            yield f"{here}{_step_line(item, words)}"
+            continue
+
+        mark = click.style("  cancelled", fg="red") if item.cancelled else ""
+        yield f"{here}{click.style(plain(item.name), bold=True)}{mark}"
+        below = f"{margin}{'   ' if last else glyphs.line}"
+        stack += [(each, below, each is item.items[-1]) for each in reversed(item.items)]
+
+
+def _step_line(step: Step, words: Words) -> str:
+    text = words.step(step)
+    came = f"  (#{step.result_order})" if step.result_order is not None else ""
+    colour = "red" if isinstance(step.result, Failure) else _COLOURS.get(step.fate)
+    return f"#{step.order} {click.style(text, fg=colour) if colour else text}{came}"
+
+
+def _waits(
+    record: InvocationRecord, tree: Branch, words: Words, holder: str | None
+) -> Iterator[str]:
+    match record.status:
+        case InvocationStatus.SCHEDULED:
+            yield "its time to start"
+            return
+        case InvocationStatus.PENDING:
+            yield f"its turn: {holder or 'another invocation'} holds the key"
+            return
+        case InvocationStatus.BACKING_OFF:
+            yield "its next attempt"
+            return
+        case InvocationStatus.PAUSED:
+            yield f"an operator: durable-trio resume {record.id}"
+            return
+        case _:
+            pass
+    pending = [(branch, step) for branch, step in tree.steps() if step.fate is Fate.PENDING]
+    for branch, step in pending:
+        where = f"{plain(branch.path)}: " if branch.path else ""
+        yield f"{where}#{step.order} {words.action(step)}"
+    if not pending:
+        yield _OUTSIDE if record.status is InvocationStatus.SUSPENDED else "nothing: its code runs"
+
+
+def _timers(reader: Reader, record: InvocationRecord) -> frozenset[int]:
+    return frozenset(
+        timer.completion_id
+        for timer in reader.timers()
+        if timer.invocation_id == record.id and timer.kind is TimerKind.SLEEP
+    )
+
+
+def _holder(reader: Reader, record: InvocationRecord) -> str | None:
+    if record.status is not InvocationStatus.PENDING:
+        return None
+
+    others = reader.invocations(service=record.service, key=record.key, status=_HOLDERS)
+    return next((other.id for other in others if other.exclusive), None)
+
+
+def _glyphs() -> Glyphs:
+    try:
+        _DRAWN.branch.encode(sys.stdout.encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return _TYPED
+
+    return _TYPED if os.environ.get("TERM") == "dumb" else _DRAWN

@@ -1,0 +1,56 @@
+"""Signals: the first one asks for a graceful end, the second one ends at once.
+
+Owns SIGINT and SIGTERM while a server runs.
+
+ 1. Handlers run between two bytecodes of the main thread, so that a second signal works
+    even if user code never gives the event loop its turn.
+ 2. Ending at once is safe: whatever was released to anybody is in the journal.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import anyio
+
+from durable_trio._loop import current_call_soon
+
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+    """A context manager, entered on the event loop's thread."""
+
+    def __init__(self) -> None:
+        self.received = anyio.Event()
+        self._call_soon = current_call_soon()
+        self._first: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for each in _SIGNALS:
+            self._previous[each] = signal.signal(each, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        for each, previous in self._previous.items():
+            signal.signal(each, previous)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._first is None:
+            self._first = number
+            self._call_soon(self.received.set)
+        else:
+            os.write(2, b"durable-trio: stopped at once; everything goes on at the next start\n")
+            os._exit(128 + number)
