@@ -218,10 +218,29 @@ def count_in_chunks(directory: str, facts: Facts) -> int:
         return sum(chunk.count(b"\n") for chunk in chunks_of(file))
 
 
-async def count_with_wc(directory: str, facts: Facts) -> int:
-    """Strategy two: ask another program, which is killed when it is not needed any more."""
+def count_range(file: BinaryIO, start: int, end: int) -> int:
+    """The lines of a part of a file."""
+    lines = 0
+    for offset in range(start, end, CHUNK):
+        check_cancelled()
+        lines += os.pread(file.fileno(), min(CHUNK, end - offset), offset).count(b"\n")
+    return lines
+
+
+async def count_in_parts(directory: str, facts: Facts) -> int:
+    """Strategy two: four threads, a quarter each. Inside of a step any concurrency is fine."""
+    quarter = max(1, -(-facts.size // 4))
+    counts: list[int] = []
+
+    async def count(start: int) -> None:
+        end = min(start + quarter, facts.size)
+        counts.append(await anyio.to_thread.run_sync(count_range, file, start, end))
+
     with open_file(located(directory, facts.path), facts) as file:
-        return int((await anyio.run_process(["wc", "-l"], stdin=file)).stdout)
+        async with anyio.create_task_group() as group:
+            for start in range(0, facts.size, quarter):
+                group.start_soon(count, start)
+    return sum(counts)
 
 
 def summarize(
@@ -350,7 +369,7 @@ async def lines_of(ctx: ObjectContext, order: Order, facts: Facts) -> int | None
     with move_on_after(order.patience):
         return await first_success(
             ctx.run(count_in_chunks, order.directory, facts, retry=ONCE),
-            ctx.run(count_with_wc, order.directory, facts, retry=ONCE),
+            ctx.run(count_in_parts, order.directory, facts, retry=ONCE),
         )
     return None
 

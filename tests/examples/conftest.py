@@ -155,21 +155,22 @@ def backend(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def load() -> Iterator[Callable[[str], ModuleType]]:
-    """Imports an example by its name, anew for each test."""
-    loaded: list[str] = []
+    """Imports an example by its name."""
+    loaded: dict[str, ModuleType] = {}
 
     def load(name: str) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        loaded.append(spec.name)
-        spec.loader.exec_module(module)
-        return module
+        if name not in loaded:
+            spec = importlib.util.spec_from_file_location(
+                f"example_{name}", EXAMPLES / f"{name}.py"
+            )
+            assert spec is not None
+            assert spec.loader is not None
+            loaded[name] = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(loaded[name])
+        return loaded[name]
 
     yield load
     for name in loaded:
-        del sys.modules[name]
+        del sys.modules[f"example_{name}"]
