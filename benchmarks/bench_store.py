@@ -1,16 +1,21 @@
 """How close the file journal comes to what the disk can do.
 
-Measures, in alternating rounds on the same directory, of which it prints the medians. The
-first commits of each, while files still grow, are not counted.
+Measures in short slices that take turns on the same directory, so that whatever else the
+disk and the processors do hits all alike, and prints the medians:
 
  - append: one line appended to a plain file and ``fdatasync``, a second
  - commit: one row inserted into a plain SQLite table (WAL, synchronous=FULL), a second
- - steps: ``FileJournal``, one writer that awaits each commit, a second
- - entries: ``FileJournal``, 200 writers that each await their commit, entries a second
+ - step: ``FileJournal``, one workflow that awaits each commit, a second. A step is two
+   entries: its command rides in the commit of its result
+ - entry: ``FileJournal``, 200 invocations that each await their commit, entries a second
 
-What is not measured: reading, a disk under load from others, and files larger than memory.
+The first slices, while files still grow, are not counted. A step costs a commit and two
+thread switches, so ``step/commit`` depends on how fast the disk is: on one that syncs in
+0.1 ms the switches show, on one that takes 1 ms they do not.
 
-    python benchmarks/bench_store.py [--dir DIRECTORY] [--rounds 5] [--backend trio]
+What is not measured: reading, and files larger than memory.
+
+    python benchmarks/bench_store.py [--dir DIRECTORY] [--slices 60] [--backend trio]
 """
 
 from __future__ import annotations
@@ -21,6 +26,8 @@ import sqlite3
 import statistics
 import tempfile
 import time
+from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,49 +37,46 @@ from durable_trio import abc
 from durable_trio_file import FileJournal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-WARM_UP = 1_000
-COMMITS = 2_000
+    Slice = Callable[[], Awaitable[int]]
+
+WARM_UP = 12
+COMMITS = 100
 WRITERS = 200
-ROUNDS_PER_WRITER = 50
+ROUNDS = 5
 PAYLOAD = b'{"answer": 42, "words": "a result of ordinary size"}'
 
 
-def _rate(work: Callable[[], object]) -> float:
-    for _ in range(WARM_UP):
-        work()
-    start = time.perf_counter()
-    for _ in range(COMMITS):
-        work()
-    return COMMITS / (time.perf_counter() - start)
-
-
-def appends(directory: Path) -> float:
-    """Lines appended to a file and synced, a second."""
-    line = PAYLOAD + b"\n"
+def appends(directory: Path, stack: AsyncExitStack) -> Slice:
+    """Lines appended to a file, each synced."""
     file = os.open(directory / "plain", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    stack.callback(os.close, file)
 
-    def append() -> None:
-        os.write(file, line)
-        os.fdatasync(file)
+    async def work() -> int:
+        for _ in range(COMMITS):
+            os.write(file, PAYLOAD + b"\n")
+            os.fdatasync(file)
+        return COMMITS
 
-    rate = _rate(append)
-    os.close(file)
-    return rate
+    return work
 
 
-def commits(directory: Path) -> float:
-    """Rows committed one by one by plain SQLite, a second."""
+def commits(directory: Path, stack: AsyncExitStack) -> Slice:
+    """Rows committed one by one by plain SQLite."""
     connection = sqlite3.connect(directory / "plain.db", isolation_level=None)
+    stack.callback(connection.close)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("CREATE TABLE entry (number INTEGER PRIMARY KEY, id TEXT, line TEXT)")
-    sql = "INSERT INTO entry (id, line) VALUES (?, ?)"
     line = PAYLOAD.decode()
-    rate = _rate(lambda: connection.execute(sql, ("inv_0", line)))
-    connection.close()
-    return rate
+
+    async def work() -> int:
+        for _ in range(COMMITS):
+            connection.execute("INSERT INTO entry (id, line) VALUES (?, ?)", ("inv_0", line))
+        return COMMITS
+
+    return work
 
 
 async def _append(store: FileJournal, invocation_id: str, number: int) -> None:
@@ -82,70 +86,70 @@ async def _append(store: FileJournal, invocation_id: str, number: int) -> None:
     await durable.wait()
 
 
-def steps(directory: Path, backend: str) -> float:
-    """Steps of one workflow, each awaited, a second: a command that rides with its result."""
+def steps(store: FileJournal) -> Slice:
+    """Steps of one workflow, each awaited."""
+    numbers = count()
 
-    async def main() -> float:
-        async with FileJournal(directory / "steps.journal") as store:
+    async def work() -> int:
+        for number, _ in zip(numbers, range(COMMITS), strict=False):
+            command = abc.AppendEntries("inv_step", (abc.Run(number, "step"),))
+            store.write([command], urgent=False)
+            await _append(store, "inv_step", number)
+        return COMMITS
 
-            async def steps(count: int) -> None:
-                for number in range(count):
-                    command = abc.AppendEntries("inv_0", (abc.Run(number, "step"),))
-                    store.write([command], urgent=False)
-                    await _append(store, "inv_0", number)
-
-            await steps(WARM_UP)
-            start = time.perf_counter()
-            await steps(COMMITS)
-            return COMMITS / (time.perf_counter() - start)
-
-    return anyio.run(main, backend=backend)
+    return work
 
 
-def entries(directory: Path, backend: str) -> float:
-    """Entries of 200 invocations that each await theirs, a second."""
+def entries(store: FileJournal) -> Slice:
+    """Entries of 200 invocations at once, each awaited by its own."""
 
-    async def main() -> float:
-        async with FileJournal(directory / "entries.journal") as store:
+    async def write(invocation_id: str) -> None:
+        for number in range(ROUNDS):
+            await _append(store, invocation_id, number)
 
-            async def write(invocation_id: str) -> None:
-                for number in range(ROUNDS_PER_WRITER):
-                    await _append(store, invocation_id, number)
+    async def work() -> int:
+        async with anyio.create_task_group() as tasks:
+            for number in range(WRITERS):
+                tasks.start_soon(write, f"inv_{number}")
+        return WRITERS * ROUNDS
 
-            start = time.perf_counter()
-            async with anyio.create_task_group() as tasks:
-                for number in range(WRITERS):
-                    tasks.start_soon(write, f"inv_{number}")
-            return WRITERS * ROUNDS_PER_WRITER / (time.perf_counter() - start)
+    return work
 
-    return anyio.run(main, backend=backend)
+
+async def measure(directory: Path, slices: int) -> dict[str, list[float]]:
+    """The rates of each measure, slice by slice."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(FileJournal(directory / "a.journal"))
+        work: dict[str, Slice] = {
+            "append": appends(directory, stack),
+            "commit": commits(directory, stack),
+            "step": steps(store),
+            "entry": entries(store),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in work}
+        for number in range(WARM_UP + slices):
+            for name, slice_of_work in work.items():
+                start = time.perf_counter()
+                done = await slice_of_work()
+                if number >= WARM_UP:
+                    rates[name].append(done / (time.perf_counter() - start))
+        return rates
 
 
 def main() -> None:
     """Print the medians."""
     parser = argparse.ArgumentParser(description="File journal against the disk below it")
     parser.add_argument("--dir", default=".", help="a directory on the disk to measure")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--slices", type=int, default=60)
     parser.add_argument("--backend", choices=("trio", "asyncio"), default="trio")
     options = parser.parse_args()
-    measures: dict[str, Callable[[Path], float]] = {
-        "append": appends,
-        "commit": commits,
-        "steps": lambda directory: steps(directory, options.backend),
-        "entries": lambda directory: entries(directory, options.backend),
-    }
-    rates: dict[str, list[float]] = {name: [] for name in measures}
-    for _ in range(options.rounds):
-        for name, measure in measures.items():
-            with tempfile.TemporaryDirectory(dir=options.dir) as directory:
-                rates[name].append(measure(Path(directory)))
+    with tempfile.TemporaryDirectory(dir=options.dir) as directory:
+        rates = anyio.run(measure, Path(directory), options.slices, backend=options.backend)
     for name, found in rates.items():
-        print(
-            f"{name:8} {statistics.median(found):9,.0f}/s"
-            f"   (from {min(found):,.0f} to {max(found):,.0f})"
-        )
-    pairs = zip(rates["steps"], rates["commit"], strict=True)
-    print(f"steps/commit {statistics.median(step / commit for step, commit in pairs):.2f}")
+        low, median, high = statistics.quantiles(found, n=4)
+        print(f"{name:7} {median:9,.0f}/s   (quartiles {low:,.0f} and {high:,.0f})")
+    pairs = zip(rates["step"], rates["commit"], strict=True)
+    print(f"step/commit {statistics.median(step / commit for step, commit in pairs):.2f}")
 
 
 if __name__ == "__main__":
