@@ -8,6 +8,7 @@ work, and the file journal (see bench_runtime.py).
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -105,10 +106,10 @@ def measure(rounds: int) -> list[Figure]:
     for backend in ("trio", "asyncio"):
         found = alternate(
             {
-                f"{backend}: plain anyio task group": lambda b=backend: timed(plain, b),  # type: ignore[misc]
-                f"{backend}: durable children": lambda b=backend: durable(children, b),  # type: ignore[misc]
-                f"{backend}: durable runs": lambda b=backend: durable(runs, b),  # type: ignore[misc]
-                f"{backend}: durable children with a run": lambda b=backend: durable(child_runs, b),  # type: ignore[misc]
+                f"{backend}: plain anyio task group": partial(timed, plain, backend),
+                f"{backend}: durable children": partial(durable, children, backend),
+                f"{backend}: durable runs": partial(durable, runs, backend),
+                f"{backend}: durable children with a run": partial(durable, child_runs, backend),
             },
             "us/branch",
             rounds,

@@ -9,6 +9,7 @@ to 100,000 entries, in microseconds an entry.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -113,11 +114,11 @@ def measure(rounds: int) -> list[Figure]:
     measures: dict[str, Callable[[], float]] = {}
     for backend in ("trio", "asyncio"):
         for handler in handlers:
-            measures[f"{backend}: {handler.name}"] = lambda b=backend, h=handler: replay(  # type: ignore[misc]
-                h, journals[h.name], b
+            measures[f"{backend}: {handler.name}"] = partial(
+                replay, handler, journals[handler.name], backend
             )
         for count in grown:
-            measures[f"{backend}: sequential, {count:,} entries"] = (
-                lambda b=backend, c=count: replay(sequential, grown[c], b)  # type: ignore[misc]
+            measures[f"{backend}: sequential, {count:,} entries"] = partial(
+                replay, sequential, grown[count], backend
             )
     return list(alternate(measures, "entries/s", rounds).values())
