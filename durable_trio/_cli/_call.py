@@ -6,13 +6,16 @@ first and the last slash is the key, as it is; it needs no encoding.
 
 from __future__ import annotations
 
-from urllib.parse import quote
+import re
+from typing import Final
 
 import click
 
 from ._exits import USAGE, Exit
-from ._ingress import json_argument, request, show_body, url_option
+from ._ingress import json_argument, quoted, request, show_body, url_option
 from ._progress import progress
+
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 @click.command()
@@ -49,7 +52,7 @@ def call(
     content, extra = json_argument(argument, content_type)
     extra.update(_header(text) for text in headers)
     if idempotency_key is not None:
-        extra["idempotency-key"] = idempotency_key
+        extra["idempotency-key"] = _value("the idempotency key", idempotency_key)
     path = f"{_path(target)}/send" if send else _path(target)
     params = {} if delay is None else {"delay": delay}
     with progress(f"waiting for {target}"):
@@ -70,7 +73,7 @@ def call(
 def attach(invocation_id: str, url: str) -> None:
     """Wait for an invocation and print its result."""
     with progress(f"waiting for {invocation_id}"):
-        response = request(url, "GET", f"/restate/invocation/{quote(invocation_id, '')}/attach")
+        response = request(url, "GET", f"/restate/invocation/{quoted(invocation_id)}/attach")
     show_body(response)
 
 
@@ -82,7 +85,7 @@ def output(invocation_id: str, url: str) -> None:
 
     Otherwise the exit code is 4: not ready.
     """
-    show_body(request(url, "GET", f"/restate/invocation/{quote(invocation_id, '')}/output"))
+    show_body(request(url, "GET", f"/restate/invocation/{quoted(invocation_id)}/output"))
 
 
 def _path(target: str) -> str:
@@ -92,12 +95,19 @@ def _path(target: str) -> str:
         raise Exit(f"expected SERVICE/HANDLER or SERVICE/KEY/HANDLER, got {target!r}", USAGE)
 
     parts = [service, key, handler] if second else [service, handler]
-    return "".join(f"/{quote(part, '')}" for part in parts)
+    return "".join(f"/{quoted(part)}" for part in parts)
 
 
 def _header(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
-    if not separator or not name.strip():
+    if not separator or not _NAME.fullmatch(name):
         raise Exit(f"a header is NAME=VALUE, got {text!r}", USAGE)
 
-    return name.strip().lower(), value
+    return name.lower(), _value(f"the header {name}", value)
+
+
+def _value(what: str, value: str) -> str:
+    if value.isascii() and (value.isprintable() or not value):
+        return value
+
+    raise Exit(f"{what} must be printable ASCII, got {value!r}", USAGE)

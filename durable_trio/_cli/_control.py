@@ -6,12 +6,11 @@ Owns the commands; the ingress does the work.
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote
 
 import click
 
 from ._exits import USAGE, Exit
-from ._ingress import json_argument, request, url_option
+from ._ingress import json_argument, quoted, request, text_body, url_option
 
 _DONE: Final = {
     "cancel": "asked to end",
@@ -27,7 +26,7 @@ def _action(name: str, help_text: str) -> click.Command:
     @click.argument("invocation_id", metavar="ID")
     @url_option
     def command(invocation_id: str, url: str) -> None:
-        request(url, "PATCH", f"/invocations/{quote(invocation_id, '')}/{name}")
+        request(url, "PATCH", f"/invocations/{quoted(invocation_id)}/{name}")
         click.echo(f"{invocation_id}: {_DONE[name]}")
 
     return command
@@ -55,7 +54,7 @@ def resolve(awakeable: str, value: str | None, content_type: str | None, url: st
     With a value ('-' reads it from stdin) or with nothing.
     """
     content, headers = json_argument(value, content_type)
-    path = f"/restate/awakeables/{quote(awakeable, '')}/resolve"
+    path = f"/restate/awakeables/{quoted(awakeable)}/resolve"
     request(url, "POST", path, content=content, headers=headers)
 
 
@@ -68,8 +67,8 @@ def reject(awakeable: str, message: str, url: str) -> None:
 
     Its wait raises a terminal error with this message.
     """
-    path = f"/restate/awakeables/{quote(awakeable, '')}/reject"
-    request(url, "POST", path, content=message.encode(), headers={"content-type": "text/plain"})
+    path = f"/restate/awakeables/{quoted(awakeable)}/reject"
+    request(url, "POST", path, content=text_body(message), headers={"content-type": "text/plain"})
 
 
 @click.command()
@@ -91,7 +90,7 @@ def signal(
 
     With a value ('-' reads it from stdin), with nothing, or with a failure.
     """
-    path = f"/restate/signals/{quote(invocation_id, '')}/{quote(name, '')}"
+    path = f"/restate/signals/{quoted(invocation_id)}/{quoted(name)}"
     if message is None:
         content, headers = json_argument(value, content_type)
         request(url, "POST", f"{path}/resolve", content=content, headers=headers)
@@ -101,4 +100,4 @@ def signal(
         raise Exit("a signal is resolved with a value or rejected with a message, not both", USAGE)
 
     text = {"content-type": "text/plain"}
-    request(url, "POST", f"{path}/reject", content=message.encode(), headers=text)
+    request(url, "POST", f"{path}/reject", content=text_body(message), headers=text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import quote
 
 import click
 import httpx
@@ -64,12 +65,22 @@ def request(
     raise _failure(response)
 
 
+def quoted(segment: str) -> str:
+    """A segment of a path, percent-encoded."""
+    return quote(segment, "", errors="surrogateescape")
+
+
+def text_body(text: str) -> bytes:
+    """A text argument as it was typed."""
+    return text.encode(errors="surrogateescape")
+
+
 def json_argument(text: str | None, content_type: str | None) -> tuple[bytes, dict[str, str]]:
     """Body and headers of a payload that was given as an argument; ``-`` is stdin."""
     if text is None:
         return b"", {}
 
-    body = sys.stdin.buffer.read() if text == "-" else text.encode(errors="surrogateescape")
+    body = sys.stdin.buffer.read() if text == "-" else text_body(text)
     if content_type is None:
         try:
             orjson.loads(body)

@@ -139,13 +139,13 @@ async def _serve(plan: Plan) -> None:
         plan.services, store, unload_after=plan.unload_after, shutdown_grace=plan.grace
     )
     ingress = HttpIngress(runtime, host=plan.host, port=plan.port, allowed_hosts=plan.allowed_hosts)
-    with StopSignals() as stop, ExitStack() as opening:
+    notice = f"stopping, within {plan.grace:g} s (again: at once)"
+    with StopSignals(notice) as stop, ExitStack() as opening:
         opening.enter_context(progress(f"opening {plan.journal}"))
         async with runtime, ingress:
             opening.close()
             _announce(plan, ingress)
             await stop.received.wait()
-            complain(f"stopping, within {plan.grace:g} s (again: at once)")
             await ingress.close_listeners()
             await runtime.drain()
 

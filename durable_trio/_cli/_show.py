@@ -41,7 +41,7 @@ _HOLDERS: Final = frozenset(
     }
 )
 
-_OUTSIDE: Final = "an awakeable, a signal or a promise: a journal has them only when they come"
+_OUTSIDE: Final = "an awakeable or a signal: they are in the journal only when they come"
 
 _COLOURS: Final = {Fate.PENDING: "yellow", Fate.DROPPED: "bright_black"}
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
@@ -24,10 +25,11 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """A context manager, entered on the event loop's thread."""
+    """A context manager, entered on the event loop's thread. ``notice`` is said at the first one."""
 
-    def __init__(self) -> None:
+    def __init__(self, notice: str) -> None:
         self.received = anyio.Event()
+        self._notice = notice
         self._call_soon = current_call_soon()
         self._first: int | None = None
         self._previous: dict[int, Any] = {}
@@ -50,7 +52,14 @@ class StopSignals:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._first is None:
             self._first = number
+            _say(self._notice)
             self._call_soon(self.received.set)
         else:
-            os.write(2, b"durable-trio: stopped at once; everything goes on at the next start\n")
+            _say("stopped at once; everything goes on at the next start")
             os._exit(128 + number)
+
+
+def _say(message: str) -> None:
+    # A stream may be in the middle of a write, and is not reentrant.
+    with suppress(OSError):
+        os.write(2, f"durable-trio: {message}\n".encode())
