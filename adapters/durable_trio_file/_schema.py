@@ -216,8 +216,6 @@ def _size(path: Path) -> int:
 def _check_place(path: Path) -> None:
     if path.is_dir():
         raise StoreWriteError(f"{path}: it is a directory. Name a file in it.")
-    if not path.parent.is_dir():
-        raise StoreWriteError(f"{path}: there is no directory {path.parent}. Create it first.")
 
 
 def _check_header(path: Path) -> None:

@@ -66,10 +66,6 @@ class NewerVocabulary(ValueError):
 # -- kinds: how the value of a field is put into an object and taken out of it
 
 
-def _put_plain(out: Object, name: str, value: Any) -> None:
-    out[name] = value
-
-
 def _take_plain(expected: str, *types: type) -> _Take:
     def take(raw: Object, name: str) -> Any:
         value = raw.pop(name, ABSENT)
@@ -132,7 +128,8 @@ def _take_headers(raw: Object, name: str) -> Any:
 
 @attrs.frozen
 class _Kind:
-    put: _Put
+    put: _Put | None
+    """None: the value itself is the JSON value."""
     take: _Take
 
 
@@ -141,7 +138,6 @@ class _Field:
     name: str
     default: object
     put: _Put | None
-    """None: the value itself is the JSON value."""
     take: _Take
 
 
@@ -186,21 +182,20 @@ def shape_of(cls: type[T], start: Object | None = None) -> Shape[T]:
     for field in attrs.fields(cast("Any", cls)):
         kind = KINDS[str(field.type)]
         default = _REQUIRED if field.default is attrs.NOTHING else field.default
-        put = None if kind.put is _put_plain else kind.put
-        fields.append(_Field(field.name, default, put, kind.take))
+        fields.append(_Field(field.name, default, kind.put, kind.take))
     return Shape(cls, start or {}, tuple(fields))
 
 
 _take_text: Final = _take_plain("a string", str)
-_TEXT: Final = _Kind(_put_plain, _take_text)
+_TEXT: Final = _Kind(None, _take_text)
 KINDS: Final[dict[str, _Kind]] = {
-    "int": _Kind(_put_plain, _take_plain("an integer", int)),
+    "int": _Kind(None, _take_plain("an integer", int)),
     "str": _TEXT,
     "str | None": _TEXT,
-    "int | str": _Kind(_put_plain, _take_plain("an integer or a string", int, str)),
+    "int | str": _Kind(None, _take_plain("an integer or a string", int, str)),
     "bytes": _Kind(_put_payload, _take_payload),
-    "tuple[str, ...]": _Kind(_put_plain, _take_texts),
-    "Headers": _Kind(_put_plain, _take_headers),
+    "tuple[str, ...]": _Kind(None, _take_texts),
+    "Headers": _Kind(None, _take_headers),
 }
 """By the annotation of a field. A new annotation without a kind fails at import."""
 

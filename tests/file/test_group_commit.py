@@ -8,6 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from durable_trio import abc
@@ -73,6 +75,25 @@ def test_a_step_costs_one_commit(
                 store.write(run(100 + number), durable.set)
                 await durable.wait()
         assert commits.groups == [2] * 20
+
+    anyio.run(main, backend=backend)
+
+
+@BACKENDS
+def test_a_sleeping_writer_is_woken_by_what_is_not_urgent(
+    backend: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a pause the thread sleeps; a write that is not urgent still becomes durable."""
+    monkeypatch.setattr(_writer, "PATIENCE", 0.0)
+
+    async def main() -> None:
+        async with FileJournal(path, synchronous="off") as store:
+            for number in range(3):
+                while not store._open_writer()._asleep:
+                    await anyio.lowlevel.checkpoint()
+                durable = anyio.Event()
+                store.write(run(number), durable.set, urgent=False)
+                await durable.wait()
 
     anyio.run(main, backend=backend)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 import tempfile
@@ -232,6 +233,49 @@ def test_an_unexpected_error_fails_the_store_and_not_the_thread(
 
     with pytest.raises(StoreWriteError, match=r"a bug.*please report"):
         anyio.run(use)
+
+
+@BACKENDS
+def test_a_transaction_that_a_read_ended_is_not_released(backend: str, path: Path) -> None:
+    """SQLite rolls back by itself after some errors; what was queued before is then lost."""
+    called: list[int] = []
+
+    def roll_back(connection: sqlite3.Connection) -> None:
+        connection.execute("ROLLBACK")
+
+    async def use() -> None:
+        async with FileJournal(path) as store:
+            store.write(run(1), lambda: called.append(1), urgent=False)
+            await store._ask(roll_back)
+
+    with pytest.raises(StoreError, match="rolled back"):
+        anyio.run(use, backend=backend)
+    assert called == []
+    assert anyio.run(open_and_read, path) == []
+
+
+def test_a_lock_that_cannot_be_written_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk too full for a process id is full."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.ftruncate", full)
+        with pytest.raises(StoreWriteError, match=r"locking a.journal.lock failed.*Make room"):
+            anyio.run(open_and_read, path)
+    assert anyio.run(open_and_read, path) == []
+
+
+def test_a_file_system_without_write_ahead_logging_is_named(path: Path) -> None:
+    """Where SQLite cannot keep a WAL, the file is refused instead of being less durable."""
+    with (
+        closing(sqlite3.connect(":memory:")) as connection,
+        pytest.raises(StoreWriteError, match=r"journal mode 'memory'.*local disk"),
+    ):
+        _schema._configure(connection, path, "full")
 
 
 def test_a_file_size_limit_loses_nothing_that_was_released(path: Path) -> None:

@@ -141,6 +141,7 @@ def test_odd_text_and_long_integers_survive(entry: abc.Entry) -> None:
         ('{"command":"input","content":"","headers":[["a"]]}', StoreCorruptError, "pairs"),
         ('{"command":"input","content":"","headers":{}}', StoreCorruptError, "pairs"),
         ('{"command":"get_eager_state_keys","keys":[1]}', StoreCorruptError, "list of strings"),
+        ('{"command":"get_eager_state_keys"}', StoreCorruptError, "'keys' is missing"),
         ('{"command":"output"}', StoreCorruptError, "'result' is missing"),
         ('{"command":"output","void":true}', StoreVersionError, "unknown field 'void'"),
         ('{"command":"output","failure":"no"}', StoreCorruptError, "must be an object"),

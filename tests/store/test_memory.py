@@ -110,6 +110,31 @@ def test_a_crash_by_hand_loses_what_is_queued(backend: str) -> None:
     anyio.run(main, backend=backend)
 
 
+@BACKENDS
+def test_failed_waits_for_a_failure(backend: str) -> None:
+    """Whoever waits for a failure is woken by it."""
+
+    async def main() -> None:
+        found: list[Exception] = []
+
+        async def use() -> None:
+            async with store, anyio.create_task_group() as tasks:
+
+                async def watch() -> None:
+                    found.append(await store.failed())
+
+                tasks.start_soon(watch)
+                await anyio.wait_all_tasks_blocked()
+                store.crash(error)
+
+        store, error = MemoryStore(), StoreWriteError("mine")
+        with pytest.raises(StoreWriteError, match="mine"):
+            await use()
+        assert found == [error]
+
+    anyio.run(main, backend=backend)
+
+
 def test_it_survives_the_end_of_the_loop() -> None:
     """The same object may be opened on another loop, of another backend."""
     store = MemoryStore()
