@@ -47,11 +47,11 @@ class Words:
                 return f"run {name}"
             case e.Sleep(wake_up_time=time):
                 word = name if name == DEADLINE else f"sleep {name}".rstrip()
-                return f"{word} {self._until(time / 1000)}"
+                return f"{word} until {self._at(time / 1000)}"
             case e.Call() as call:
                 return self._titled("call", name, self._request(call))
             case e.OneWayCall() as call:
-                later = f" {self._until(call.invoke_time / 1000)}" if call.invoke_time else ""
+                later = f" at {self._at(call.invoke_time / 1000)}" if call.invoke_time else ""
                 return self._titled("send", name, f"{self._request(call)}{later}")
             case e.GetState(key=key) | e.GetEagerState(key=key):
                 return f"get {plain(key)}"
@@ -94,8 +94,16 @@ class Words:
                 return self._result(e.StateKeys(keys))
             case e.Sleep() if step.result is not None:
                 return " - passed"
+            case e.CompletePromise() if step.result == e.VOID:
+                return ""
+            case e.GetOutput() | e.PeekPromise() if step.result == e.VOID:
+                return " = (not ready)"
+            case e.Sleep() if step.fate is Fate.PENDING:
+                return " - not yet"
             case _ if step.fate is Fate.PENDING:
                 return f"{callee} - not back yet"
+            case _ if step.fate is Fate.CANCELLED:
+                return f"{callee} - asked to end"
             case _ if step.fate is Fate.DROPPED:
                 return f"{callee} - dropped"
             case _ if step.result is not None:
@@ -133,11 +141,11 @@ class Words:
     def _titled(self, word: str, name: str, what: str) -> str:
         return f"{word} {name}: {what}" if name else f"{word} {what}"
 
-    def _until(self, time: float) -> str:
+    def _at(self, time: float) -> str:
         if self.started_at is None:
-            return f"until {instant(time)}"
+            return instant(time)
 
-        return f"until {instant(time)} (start + {duration(time - self.started_at)})"
+        return f"{instant(time)} (start + {duration(time - self.started_at)})"
 
     def _payload(self, content: bytes) -> str:
         return payload(content, full=self.full)

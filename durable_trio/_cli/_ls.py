@@ -5,7 +5,7 @@ Owns the table and its JSON Lines form.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 import orjson
@@ -21,7 +21,8 @@ from ._text import instant, moment, payload, plain, shortened
 if TYPE_CHECKING:
     from pathlib import Path
 
-_HEADINGS = ("ID", "STATUS", "CREATED", "TARGET", "")
+_HEADINGS: Final = ("ID", "STATUS", "CREATED", "TARGET", "")
+_FAILING: Final = frozenset({InvocationStatus.BACKING_OFF, InvocationStatus.PAUSED})
 
 
 @click.command()
@@ -82,34 +83,38 @@ def _row(record: InvocationRecord) -> tuple[str, str, str, str, str]:
         record.status.value,
         moment(record.created_at),
         target_name(record.service, record.key, record.handler),
-        remark(record),
+        _remark(record),
     )
 
 
-def remark(record: InvocationRecord) -> str:
-    """What is worth saying of where an invocation stands."""
-    status, result = record.status, record.result
+def _remark(record: InvocationRecord) -> str:
+    """What is worth saying of an invocation on its line."""
+    result, failure = record.result, record.last_failure
     if isinstance(result, Failure):
         return f"! {result.code} {shortened(result.message)}"
 
     if result is not None:
         return f"= {payload(result.content)}"
 
-    if status is InvocationStatus.SCHEDULED and record.scheduled_for is not None:
+    where = standing(record) or "cancelled" * record.cancelled
+    if failure is None or record.status not in _FAILING:
+        return where
+
+    return f"{where}: {failure.code} {shortened(failure.message)}"
+
+
+def standing(record: InvocationRecord) -> str:
+    """Where an invocation stands, beyond its status; often there is nothing to say."""
+    if record.status is InvocationStatus.SCHEDULED and record.scheduled_for is not None:
         return f"starts {instant(record.scheduled_for)}"
 
-    if status in {InvocationStatus.BACKING_OFF, InvocationStatus.PAUSED}:
-        failure = record.last_failure
-        why = f": {failure.code} {shortened(failure.message)}" if failure is not None else ""
-        tries = (
-            f"{record.retry_count} failed attempts"
-            if record.retry_count != 1
-            else "1 failed attempt"
-        )
-        next_at = record.next_attempt_at
-        return f"{tries}{'' if next_at is None else f', next {instant(next_at)}'}{why}"
+    if record.status not in _FAILING:
+        return ""
 
-    return "cancelled" if record.cancelled else ""
+    count = record.retry_count
+    tries = "1 failed attempt" if count == 1 else f"{count} failed attempts"
+    next_at = record.next_attempt_at
+    return tries if next_at is None else f"{tries}, next {instant(next_at)}"
 
 
 def _fields(record: InvocationRecord) -> dict[str, object]:

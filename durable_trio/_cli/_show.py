@@ -18,7 +18,7 @@ from durable_trio.abc import Failure
 from ._describe import Words, target_name
 from ._exits import NOT_FOUND, Exit
 from ._files import journal_option, open_reader
-from ._ls import remark
+from ._ls import standing
 from ._progress import progress
 from ._text import duration, instant, payload, plain
 from ._tree import Branch, Fate, Step, build_tree
@@ -43,7 +43,11 @@ _HOLDERS: Final = frozenset(
 
 _OUTSIDE: Final = "an awakeable or a signal: they are in the journal only when they come"
 
-_COLOURS: Final = {Fate.PENDING: "yellow", Fate.DROPPED: "bright_black"}
+_COLOURS: Final = {
+    Fate.PENDING: "yellow",
+    Fate.CANCELLED: "bright_black",
+    Fate.DROPPED: "bright_black",
+}
 
 
 @attrs.frozen
@@ -148,10 +152,7 @@ def _header(record: InvocationRecord, words: Words) -> Iterator[str]:
 
 
 def _status(record: InvocationRecord) -> str:
-    more = [] if record.result is not None else [remark(record).partition(":")[0]]
-    if record.cancelled:
-        more.append("cancelled")
-    text = ", ".join(dict.fromkeys(part for part in more if part))
+    text = ", ".join(part for part in [standing(record), "cancelled" * record.cancelled] if part)
     return f"{record.status.value} ({text})" if text else record.status.value
 
 

@@ -53,6 +53,8 @@ class Fate(enum.Enum):
     """It was answered, or needs no answer."""
     PENDING = "pending"
     """Its answer may still come."""
+    CANCELLED = "cancelled"
+    """It is a call, and its branch has cancelled the callee."""
     DROPPED = "dropped"
     """Nobody waits for its answer any more."""
 
@@ -87,11 +89,13 @@ class Branch:
 
     def steps(self) -> Iterable[tuple[Branch, Step]]:
         """All steps in it and below, each with its branch, in the order of the tree."""
-        for item in self.items:
-            if isinstance(item, Branch):
-                yield from item.steps()
+        stack: list[tuple[Branch, Step | Branch]] = [(self, item) for item in reversed(self.items)]
+        while stack:
+            branch, item = stack.pop()
+            if isinstance(item, Step):
+                yield branch, item
             else:
-                yield self, item
+                stack += [(item, each) for each in reversed(item.items)]
 
 
 _Answers: TypeAlias = dict[int, tuple[int, Result]]
@@ -129,8 +133,7 @@ def build_tree(
             step.fate = Fate.DROPPED
         _branch(path, branches).items.append(step)
     for branch in branches.values():
-        if branch is not root:
-            branch.cancelled = _was_cancelled(branch)
+        _conclude(branch)
     return root
 
 
@@ -162,10 +165,13 @@ def _branch(path: str, branches: dict[str, Branch]) -> Branch:
     if found is not None:
         return found
 
-    segments = _SEGMENT.findall(path)
-    above = _branch("/".join(segments[:-1]), branches)
-    branch = branches[path] = Branch(path)
-    above.items.append(branch)
+    branch = branches[""]
+    for segment in _SEGMENT.finditer(path):
+        above, here = branch, path[: segment.end()]
+        if here not in branches:
+            branches[here] = Branch(here)
+            above.items.append(branches[here])
+        branch = branches[here]
     return branch
 
 
@@ -179,16 +185,18 @@ def _is_dropped(entry: Any, status: InvocationStatus, timers: Collection[int] | 
     return timers is not None and isinstance(entry, Sleep) and entry.completion_id not in timers
 
 
-def _was_cancelled(branch: Branch) -> bool:
+def _conclude(branch: Branch) -> None:
+    """Tell which calls of a complete branch were cancelled, and whether it was itself."""
     own = [item for item in branch.items if isinstance(item, Step)]
-    callees = {step.callee for step in own if step.callee is not None}
     cancelled = {
         step.entry.target
         for step in own
         if isinstance(step.entry, SendSignal) and step.entry.signal == CANCEL_SIGNAL
     }
-    if callees & cancelled:
-        return True
-
+    callees = [step for step in own if isinstance(step.entry, Call) and step.callee in cancelled]
+    for step in callees:
+        if step.fate is Fate.PENDING:
+            step.fate = Fate.CANCELLED
     waits = [step for step in own if not (isinstance(step.entry, Sleep) and step.name == DEADLINE)]
-    return bool(waits) and waits[-1].fate is Fate.DROPPED
+    dropped = bool(waits) and waits[-1].fate is Fate.DROPPED
+    branch.cancelled = bool(branch.path) and (bool(callees) or dropped)

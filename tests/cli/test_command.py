@@ -1,0 +1,111 @@
+"""The command itself: help, extras, imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from durable_trio._cli import _exits
+from durable_trio._cli._app import app
+
+ROOT = Path(__file__).parents[2]
+
+WITHOUT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {name!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+sys.argv = ["durable-trio", "--help"]
+from durable_trio._cli import main
+
+main()
+"""
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("name", ["click", "httpx", "h11"])
+def test_a_missing_extra_is_told(name: str) -> None:
+    """One line with the package and how to install it."""
+    result = python(WITHOUT.format(name=name))
+
+    assert 1 == result.returncode
+    assert f"needs {name}" in result.stderr
+    assert 'pip install "durable-trio[cli]"' in result.stderr
+    assert 1 == len(result.stderr.splitlines())
+
+
+def test_another_missing_module_is_not_taken_for_the_extra() -> None:
+    """A broken installation is not explained away."""
+    result = python(WITHOUT.format(name="attrs"))
+
+    assert "Traceback" in result.stderr
+
+
+def test_the_ingress_says_what_it_needs() -> None:
+    """Also without the command."""
+    code = WITHOUT.format(name="h11").replace(
+        "from durable_trio._cli import main\n\nmain()", "import durable_trio.local.http"
+    )
+
+    assert 'pip install "durable-trio[cli]"' in python(code).stderr
+
+
+def test_the_core_imports_nothing_of_it() -> None:
+    """Neither the command nor what it needs."""
+    result = python(
+        "import sys, durable_trio, durable_trio.local, durable_trio.testing\n"
+        "print([name for name in sys.modules if name.partition('.')[0] in"
+        " {'click', 'h11', 'httpx', 'durable_trio_file'} or name.startswith('durable_trio._cli')])"
+    )
+
+    assert "[]\n" == result.stdout, result.stderr
+
+
+def test_every_command_explains_itself() -> None:
+    """With arguments and options."""
+    for name, command in app.commands.items():
+        result = CliRunner().invoke(app, [name, "--help"])
+
+        assert 0 == result.exit_code
+        assert command.get_short_help_str(100).rstrip(".") in result.stdout.replace("\n  ", " ")
+
+
+def test_every_command_and_every_exit_code_is_documented() -> None:
+    """In the page on the command line."""
+    text = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    codes = {
+        line.split("|")[1].strip() for line in (_exits.__doc__ or "").splitlines() if "| " in line
+    }
+
+    assert set() == {name for name in app.commands if f"durable-trio {name}" not in text}
+    assert set() == {code for code in codes if f"| {code} " not in text and "`" + code not in text}
+
+
+def test_it_is_installed_as_a_script() -> None:
+    """And finds stores and readers by their entry points."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    assert {"durable-trio": "durable_trio._cli:main"} == project["scripts"]
+    assert {"durable_trio.stores", "durable_trio.readers"} == set(project["entry-points"])
+
+
+def test_the_version_is_told() -> None:
+    """That of the distribution."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    result = CliRunner().invoke(app, ["--version"])
+
+    assert project["version"] in result.stdout
