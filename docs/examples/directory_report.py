@@ -65,7 +65,7 @@ class Order:
     big: int = 8 << 20
     """From how many bytes on lines are counted by whoever is fastest, in limited time."""
     patience: float = 60.0
-    """How many seconds that may take."""
+    """How many seconds that may take. A restart does not begin them anew."""
 
 
 @attrs.frozen

@@ -133,7 +133,7 @@ def test_killed_at_every_transaction(new_job: Any, backend: str, new_disk: Any, 
         assert not done & set(second.executed)
         carried_over |= done
     assert crash_at > 10
-    assert len(carried_over) >= 9
+    assert len(carried_over) > 5
 
 
 def test_the_state_of_the_directory(new_job: Any, backend: str, tree: Path, new_disk: Any) -> None:
