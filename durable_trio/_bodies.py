@@ -16,6 +16,7 @@ ends, is the ledger's.
 from __future__ import annotations
 
 import inspect
+import logging
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from ._options import RunContextFactory
     from ._retry import RetryPolicy
     from .abc import Clock, Journal, Serde
+
+_log = logging.getLogger("durable_trio")
 
 LONG_BACKOFF: Final = 10.0
 """Seconds; a longer backoff is worth ending the attempt for when nothing else executes."""
@@ -208,6 +211,15 @@ class Bodies:
                 delay = body.policy.delay(retries)
                 if isinstance(failed, RetryableError) and failed.retry_after is not None:
                     delay = failed.retry_after
+            _log.warning(
+                "run %s of %s failed %d times and is tried again in %.3g s: %s: %s",
+                body.name,
+                self._start.invocation_id,
+                retries,
+                delay,
+                type(failed).__name__,
+                failed,
+            )
             await self._back_off(body, delay)
             elapsed += delay
 

@@ -397,7 +397,11 @@ class Context:
         """Complete somebody's awakeable with a ``TerminalError``."""
         self._complete_awakeable(id, Failure(code, message, _headers(metadata)))
 
-    def signal(self, name: str, type: type[T] | Any = Any) -> DurableFuture[T]:  # noqa: A002
+    @overload
+    def signal(self, name: str, type: type[T]) -> DurableFuture[T]: ...
+    @overload
+    def signal(self, name: str, type: Any = ...) -> DurableFuture[Any]: ...
+    def signal(self, name: str, type: Any = ...) -> DurableFuture[Any]:  # noqa: A002
         """The next value that is signalled to this invocation under ``name``.
 
         It may have come already. Every value is given to one future, in order.

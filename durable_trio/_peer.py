@@ -6,7 +6,7 @@ context that made them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from ._exceptions import UsageError
 from ._future import DurableFuture
@@ -83,7 +83,11 @@ class InvocationHandle:
         self._attempt = attempt
         self._target = target
 
-    def attach(self, type: type[T] | Any = Any) -> DurableFuture[T]:  # noqa: A002  # as ctx.get has it
+    @overload
+    def attach(self, type: type[T]) -> DurableFuture[T]: ...
+    @overload
+    def attach(self, type: Any = ...) -> DurableFuture[Any]: ...
+    def attach(self, type: Any = ...) -> DurableFuture[Any]:  # noqa: A002  # as ctx.get has it
         """Wait for its result, decoded as ``type``. ``TerminalError`` if it failed.
 
         Cancelling the wait does not cancel the invocation.
@@ -94,7 +98,11 @@ class InvocationHandle:
         ledger.issue(Attach(self._target, completion_id, task.entry_name("")))
         return self._attempt.future("attach", completion_id, lambda result: _decoded(serde, result))
 
-    def output(self, type: type[T] | Any = Any) -> DurableFuture[T | NotReady]:  # noqa: A002
+    @overload
+    def output(self, type: type[T]) -> DurableFuture[T | NotReady]: ...
+    @overload
+    def output(self, type: Any = ...) -> DurableFuture[Any]: ...
+    def output(self, type: Any = ...) -> DurableFuture[Any]:  # noqa: A002
         """Its result if it has ended, ``NOT_READY`` if it has not. ``TerminalError`` if it failed."""
         task = running_task("InvocationHandle.output")
         ledger, serde = self._attempt.ledger, serde_for(type)
