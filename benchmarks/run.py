@@ -14,7 +14,7 @@ import json
 import platform
 from pathlib import Path
 
-NAMES = ("concurrency", "runtime", "replay", "waiting")
+NAMES = ("concurrency", "runtime", "replay", "waiting", "serde")
 
 
 def main() -> None:
