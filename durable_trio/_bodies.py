@@ -211,15 +211,15 @@ class Bodies:
                 delay = body.policy.delay(retries)
                 if isinstance(failed, RetryableError) and failed.retry_after is not None:
                     delay = failed.retry_after
-            _log.warning(
-                "run %s of %s failed %d times and is tried again in %.3g s: %s: %s",
-                body.name,
-                self._start.invocation_id,
-                retries,
-                delay,
-                type(failed).__name__,
-                failed,
-            )
+                _log.warning(
+                    "run %s of %s failed %d times and is tried again in %.3g s: %s: %s",
+                    body.name,
+                    self._start.invocation_id,
+                    retries,
+                    delay,
+                    type(failed).__name__,
+                    failed,
+                )
             await self._back_off(body, delay)
             elapsed += delay
 

@@ -71,7 +71,6 @@ if TYPE_CHECKING:
     from .abc import Serde
 
 T = TypeVar("T")
-D = TypeVar("D")
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 PosArgs = TypeVarTuple("PosArgs")
@@ -492,8 +491,6 @@ class ObjectSharedContext(Context):
     def get(self, name: str, type: type[T], /) -> DurableFuture[T | None]: ...
     @overload
     def get(self, name: str, type: type[T], /, default: T) -> DurableFuture[T]: ...
-    @overload
-    def get(self, name: str, type: type[T], /, default: D) -> DurableFuture[T | D]: ...
     @overload
     def get(self, name: str, type: Any = ..., /, default: Any = ...) -> DurableFuture[Any]: ...
     def get(self, name: str, type: Any = Any, /, default: Any = None) -> DurableFuture[Any]:  # noqa: A002
