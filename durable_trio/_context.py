@@ -400,7 +400,7 @@ class Context:
     def signal(self, name: str, type: type[T]) -> DurableFuture[T]: ...
     @overload
     def signal(self, name: str, type: Any = ...) -> DurableFuture[Any]: ...
-    def signal(self, name: str, type: Any = ...) -> DurableFuture[Any]:  # noqa: A002
+    def signal(self, name: str, type: Any = Any) -> DurableFuture[Any]:  # noqa: A002
         """The next value that is signalled to this invocation under ``name``.
 
         It may have come already. Every value is given to one future, in order.

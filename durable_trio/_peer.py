@@ -87,7 +87,7 @@ class InvocationHandle:
     def attach(self, type: type[T]) -> DurableFuture[T]: ...
     @overload
     def attach(self, type: Any = ...) -> DurableFuture[Any]: ...
-    def attach(self, type: Any = ...) -> DurableFuture[Any]:  # noqa: A002  # as ctx.get has it
+    def attach(self, type: Any = Any) -> DurableFuture[Any]:  # noqa: A002  # as ctx.get has it
         """Wait for its result, decoded as ``type``. ``TerminalError`` if it failed.
 
         Cancelling the wait does not cancel the invocation.
@@ -102,7 +102,7 @@ class InvocationHandle:
     def output(self, type: type[T]) -> DurableFuture[T | NotReady]: ...
     @overload
     def output(self, type: Any = ...) -> DurableFuture[Any]: ...
-    def output(self, type: Any = ...) -> DurableFuture[Any]:  # noqa: A002
+    def output(self, type: Any = Any) -> DurableFuture[Any]:  # noqa: A002
         """Its result if it has ended, ``NOT_READY`` if it has not. ``TerminalError`` if it failed."""
         task = running_task("InvocationHandle.output")
         ledger, serde = self._attempt.ledger, serde_for(type)
