@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from durable_trio import Context, Service, TerminalError, UsageError, gather
+from durable_trio import Context, Service, TerminalError, UsageError, gather, wait_first
 from durable_trio.abc import InvocationStatus
 from durable_trio.local import LocalRuntime
 
@@ -51,9 +51,14 @@ class App:
 
         @service.handler
         async def to_itself(ctx: Context) -> int:
+            # Both are journaled in one go: whatever is first then is first for ever.
+            signal = ctx.signal("own", int)
             ctx.invocation(ctx.request.id).signal("own", 1)
-            first = await ctx.run(lambda: 10, on_thread=False)
-            return first + await ctx.signal("own", int)
+            step = ctx.run(lambda: 10, on_thread=False)
+            first, _ = await wait_first(signal, step)
+            await ctx.run(lambda: None, name=f"number {first} won", on_thread=False)
+            await ctx.timer(60)
+            return await step + await signal
 
         @service.handler
         async def wrong_id(ctx: Context) -> None:

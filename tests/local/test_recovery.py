@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from durable_trio import (
     gather,
     move_on_after,
 )
-from durable_trio.abc import InvocationStatus, PutInvocation
+from durable_trio.abc import InvocationStatus, PutInvocation, TimerKind
 from durable_trio.local import LocalRuntime
 from durable_trio.testing import MemoryStore
 
@@ -154,7 +155,9 @@ class Crash(Exception):
 async def live(app: App, store: MemoryStore, clock: VirtualClock, unload_after: float) -> Any:
     """One process: it asks for the result, whether or not somebody has asked before."""
     async with LocalRuntime(app.services, store, clock=clock, unload_after=unload_after) as runtime:
-        return await runtime.call(app.root, idempotency_key="root")
+        result = await runtime.call(app.root, idempotency_key="root")
+        await clock.settle()
+        return result
 
 
 async def live_and_die(crash_at: int, *, before: bool, unload_after: float) -> int:
@@ -182,6 +185,8 @@ async def live_and_die(crash_at: int, *, before: bool, unload_after: float) -> i
         processes = 2
         result = await live(app, store, clock, unload_after)
 
+    left = store.committed.timers(due_by=math.inf, limit=100)
+    assert {timer.kind for timer in left} == {TimerKind.EXPIRE}
     assert result == RESULT
     assert set(app.ran) == STEPS
     # At least once, and once more only for the one that was running.
