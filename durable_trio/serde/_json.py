@@ -22,7 +22,7 @@ from durable_trio._exceptions import SerializationError
 
 from ._codecs import NULL, is_array, is_object
 from ._families import EXPLAINING, QUICK
-from ._paths import Mismatch, describe_errors, json_found, python_found
+from ._paths import UNKNOWN_STEP, Mismatch, describe_errors, json_found, python_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,9 +156,20 @@ class JsonSerde(Generic[T]):
         try:
             use(EXPLAINING.codec(self._codec.annotation))
         except Exception as explained:
-            return explained
+            if not _is_too_deep(explained):
+                return explained
 
+        # Explaining takes more of the stack, so that the place may stay unknown.
+        if isinstance(error, Mismatch):
+            error.trail = (UNKNOWN_STEP, *error.trail)
         return error
+
+
+def _is_too_deep(error: Exception) -> bool:
+    if isinstance(error, ExceptionGroup):
+        return error.subgroup(RecursionError) is not None  # pyright: ignore[reportUnknownMemberType]
+
+    return isinstance(error, RecursionError)
 
 
 def _syntax_error(data: bytes, error: Exception) -> str:

@@ -3,7 +3,8 @@
 Owns their values; how keys become strings is the business of ``_keys``.
 
  1. The order of the items is kept.
- 2. Keys that are written alike are refused: one of them would be lost.
+ 2. Keys that become one, when they are written or when they are read, are refused: one of
+    them would be lost.
 """
 
 from __future__ import annotations
@@ -66,7 +67,11 @@ def codec(annotation: Any, compiler: Compiler) -> Codec:
             raise Mismatch(dict_outline.name, data)
 
         read: Iterable[Any] = data if keys is TEXT_KEYS else convert_keys(keys.decode, data)
-        return dict(zip(read, decode_values(data), strict=True))
+        decoded = dict(zip(read, decode_values(data), strict=True))
+        if len(decoded) != len(data):
+            raise Mismatch("keys that differ when they are read", data)
+
+        return decoded
 
     return Codec(annotation, dict_outline, encode, decode)
 

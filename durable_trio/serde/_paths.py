@@ -25,6 +25,7 @@ UNKNOWN_STEP: Final = "..."
 """A key or an index that is not known."""
 
 _SHOWN_ERRORS: Final = 3
+_SHOWN_STEPS: Final = 20
 _SHOWN_KEYS: Final = 5
 _SHOWN_CHARACTERS: Final = 60
 
@@ -61,7 +62,9 @@ class Rejected(Mismatch):
 
 
 def path_text(path: tuple[Step, ...]) -> str:
-    """``("items", 3, "unit price")`` is ``$.items[3]["unit price"]``."""
+    """``("items", 3, "unit price")`` is ``$.items[3]["unit price"]``. A long one is cut in the middle."""
+    if len(path) > _SHOWN_STEPS:
+        path = (*path[: _SHOWN_STEPS // 2], UNKNOWN_STEP, *path[-_SHOWN_STEPS // 2 :])
     parts = ["$"]
     for step in path:
         if isinstance(step, int) or step == UNKNOWN_STEP:

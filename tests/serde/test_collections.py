@@ -182,6 +182,7 @@ def test_what_would_come_back_as_something_else_is_not_written(
         (dict[float, int], b'{"nan":1}', "expected float as a key"),
         (dict[float, int], b'{"1e999":1}', "expected float as a key"),
         (dict[bool, int], b'{"True":1}', "expected bool as a key"),
+        (dict[Decimal, int], b'{"1.0":1,"1.00":2}', "expected keys that differ when they are read"),
         (dict[dt.date, int], b'{"x":1}', "expected date (2020-02-29) at $.x"),
     ],
 )

@@ -21,6 +21,11 @@ class Nested:
     inner: Nested | None = None
 
 
+@attrs.define
+class Branch:
+    children: list[Branch]
+
+
 @pytest.mark.parametrize("annotation", [None, int | None, Any, object])
 def test_nothing_at_all_is_none_where_none_fits(annotation: Any) -> None:
     """An empty body is None for what may be None."""
@@ -88,6 +93,30 @@ def test_a_deep_document_is_refused_when_read() -> None:
 
     with pytest.raises(SerializationError, match="nested too deeply"):
         json_serde(Nested).deserialize(data)
+
+
+def test_the_place_of_an_error_may_be_too_deep_to_be_found() -> None:
+    """What does not fit is told all the same."""
+    for depth in range(sys.getrecursionlimit(), 0, -1):
+        data = b'{"children":[' * depth + b'"x"' + b"]}" * depth
+        with pytest.raises(SerializationError) as caught:
+            json_serde(Branch).deserialize(data)
+        if "nested too deeply" not in str(caught.value):
+            break
+
+    assert str(caught.value) == (
+        'cannot read Branch from JSON: expected Branch at $[...], found "x"'
+    )
+
+
+def test_a_long_path_is_cut_in_the_middle() -> None:
+    """The error message stays short."""
+    data = b'{"inner":' * 30 + b'"x"' + b"}" * 30
+
+    with pytest.raises(SerializationError) as caught:
+        json_serde(Nested).deserialize(data)
+
+    assert f"at $.{'inner.' * 9}inner[...].{'inner.' * 9}inner, found" in str(caught.value)
 
 
 def test_the_error_has_its_cause() -> None:
