@@ -268,7 +268,10 @@ class World:
                 if happening is not None:
                     happening.act()
                 elif not attempt.executing:
-                    raise Stuck(f"waiting for {attempt.awaiting}")
+                    # A body that ends without a result has woken the attempt just now.
+                    await self._settle(attempt)
+                    if not (attempt.executing or self._happenings):
+                        raise Stuck(f"waiting for {attempt.awaiting}")
         except AssertionError as error:
             self._failure = error
             attempt.abort(error)
