@@ -117,8 +117,8 @@ def measure(rounds: int) -> list[Figure]:
             measures[f"{backend}: {handler.name}"] = partial(
                 replay, handler, journals[handler.name], backend
             )
-        for count in grown:
+        for count, journal in grown.items():
             measures[f"{backend}: sequential, {count:,} entries"] = partial(
-                replay, sequential, grown[count], backend
+                replay, sequential, journal, backend
             )
     return list(alternate(measures, "entries/s", rounds).values())

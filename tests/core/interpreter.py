@@ -134,11 +134,13 @@ class Stage:
             case p.Amap(body, items, limit):
                 return await amap(lambda _: self.execute(body), range(items), limit=limit)
             case p.Guarded(by, body):
-                async with self._guards[by]:
+                guard: Any = self._guards[by]
+                async with guard:
                     self.log("inside", by)
                     return await self.execute(body)
             case _:
                 return await self._block(program)
+        raise AssertionError("a guard swallowed an exception")
 
     async def _block(self, program: Program) -> object:
         match program:
@@ -313,6 +315,9 @@ class Stage:
                 return await receiver.receive()
             case "close":
                 return sender.close()
+            case _:
+                raise AssertionError(f"no such operation: {program}")
+        raise AssertionError("a condition swallowed an exception")
 
     # -- several at once
 

@@ -6,7 +6,7 @@ Owns the laws. Programs, their meaning and the world they run in are given.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -123,9 +123,7 @@ def check(
     """Play a program and check every law on it."""
 
     def played(recorded: Sequence[Entry] | None, drawn: Sequence[int] = ()) -> Played:
-        return Played(
-            program, recorded=recorded, schedule=drawn, partial_state=partial_state
-        )
+        return Played(program, recorded=recorded, schedule=drawn, partial_state=partial_state)
 
     first = Played(
         program,
@@ -244,7 +242,7 @@ def waits_in_a_shield(program: object, *, shielded: bool) -> bool:
         inside = inside or program.shield or program.cancel == "unshield"
     return any(
         waits_in_a_shield(getattr(program, field.name), shielded=inside)
-        for field in attrs.fields(type(program))
+        for field in attrs.fields(cast("Any", type(program)))
     )
 
 

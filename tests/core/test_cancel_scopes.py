@@ -21,7 +21,7 @@ from durable_trio import (
 from .world import error, play, service_handler, value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from durable_trio import Context
 
@@ -171,7 +171,7 @@ def test_scopes_are_left_in_reverse_order(backend: str) -> None:
     """Leaving an outer scope first names the usual cause: a generator that yields inside one."""
 
     async def handler(ctx: Context) -> None:
-        def generator() -> Iterator[None]:
+        def generator() -> Generator[None]:
             with CancelScope():
                 yield
 
