@@ -7,6 +7,9 @@ import pytest
 
 from durable_trio import Context, Service
 from durable_trio.local.http import Limits
+from durable_trio.local.http._application import Application
+from durable_trio.local.http._messages import Request
+from durable_trio.local.http._paths import Invoke
 
 from .served import serving
 
@@ -276,6 +279,26 @@ def test_a_half_closed_client_is_answered(backend: str) -> None:
     anyio.run(main, backend=backend)
 
 
+def test_a_half_closed_client_is_not_waited_for_for_ever(backend: str) -> None:
+    """It may well be gone: after a while its connection is closed, and the invocation goes on."""
+
+    async def main() -> None:
+        echo = Echo()
+        limits = Limits(half_closed_timeout=0.05)
+        async with serving(echo.service, limits=limits) as served, served.wire() as wire:
+            await wire.send(post(b'"1"') + post(b'"2"', path=b"/Echo/later"))
+            await wire.stream.send_eof()
+            _head, first = await wire.answer()
+            await echo.reached.wait()
+            rest = await wire.rest()
+            ended = echo.ended.is_set()
+            echo.open.set()
+
+        assert (b'"1"', b"", False) == (first, rest, ended)
+
+    anyio.run(main, backend=backend)
+
+
 def test_an_idle_connection_is_closed(backend: str) -> None:
     """Without an answer: nothing was asked."""
 
@@ -299,5 +322,27 @@ def test_a_refused_requests_body_does_not_spoil_the_connection(backend: str) -> 
 
         assert refused.startswith(b"HTTP/1.1 404 ")
         assert b'"on"' == body
+
+    anyio.run(main, backend=backend)
+
+
+def test_what_was_asked_for_is_done_although_nobody_waits(backend: str) -> None:
+    """A client that is gone before its request is admitted cancels neither a send nor a call."""
+
+    async def main() -> None:
+        echo = Echo()
+        echo.open.set()
+        async with serving(echo.service) as served:
+            application = Application(served.runtime)
+            for send in (True, False):
+                # With a key there is something to wait for before it is admitted.
+                headers = (("content-type", "application/json"), ("idempotency-key", str(send)))
+                request = Request("POST", "/Echo/echo", headers=headers)
+                with anyio.CancelScope() as gone:
+                    gone.cancel()
+                    await application.answer(request, Invoke("Echo", "echo", send=send), b'"on"')
+            kept = await served.store.invocations()
+
+        assert 2 == len(kept)
 
     anyio.run(main, backend=backend)

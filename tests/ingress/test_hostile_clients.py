@@ -106,7 +106,7 @@ def test_endless_headers_end(backend: str) -> None:
     """431 as soon as they are too large, whether in one header or in many."""
 
     async def main() -> None:
-        async with serving(store()) as served:
+        async with serving(store(), limits=Limits(linger_timeout=0.05)) as served:
             answers: list[bytes] = []
             for piece in (b"x" * 1_000, b"x: y\r\n" * 200):
                 async with served.wire() as wire:
@@ -218,6 +218,22 @@ def test_a_body_that_is_too_large_is_refused(backend: str, announced: bool) -> N
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert b"larger than 1000 bytes" in answer
         assert [] == list(kept)
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_refused_client_sees_the_end(backend: str) -> None:
+    """What it has sent already does not turn the end into a reset that could take the answer along."""
+
+    async def main() -> None:
+        limits = Limits(max_body_size=1_000)
+        async with serving(store(), limits=limits) as served, served.wire() as wire:
+            await wire.send(HEAD + b"content-length: 1000000\r\n\r\n" + b"x" * 1_000_000)
+            head, _body = await wire.answer()
+            with pytest.raises(anyio.EndOfStream):
+                await wire.stream.receive()
+
+        assert head.startswith(b"HTTP/1.1 413 ")
 
     anyio.run(main, backend=backend)
 

@@ -36,7 +36,7 @@ _log = logging.getLogger("durable_trio.local.http")
 
 _VERSIONS: Final = frozenset({b"1.0", b"1.1"})
 _LEFT_OVER: Final = 256 * 1024
-"""Bytes of a refused body that are read on."""
+"""Bytes of a refused body that are read so that the connection can be used on."""
 
 
 class _Gone(Exception):  # never leaves this module
@@ -280,8 +280,8 @@ class Connection:
 
             # The client may not have seen the answer yet: closing now could reset it away.
             await self._end_sending()
-            while left > 0 and (data := await self._inbound.receive()):
-                left -= len(data)
+            while await self._inbound.receive():
+                pass
         return False
 
     async def _end_sending(self) -> None:
