@@ -27,7 +27,7 @@ from ._exits import complain
 from ._files import journal_option, open_store
 from ._load import load_services
 from ._progress import progress
-from ._stop import StopSignals
+from ._stop import StopSignals, leave_threads
 from ._text import plain
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ def run(services: str, log_level: str, backend: str, **options: object) -> None:
     )
     plan = Plan(load_services(services), backend=backend, **options)  # type: ignore[arg-type]
     anyio.run(partial(_serve, plan), backend=backend)
+    leave_threads()
 
 
 async def _serve(plan: Plan) -> None:

@@ -9,8 +9,11 @@ Owns SIGINT and SIGTERM while a server runs.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -57,6 +60,20 @@ class StopSignals:
         else:
             _say("stopped at once; everything goes on at the next start")
             os._exit(128 + number)
+
+
+def leave_threads() -> None:
+    """Exit, if threads are left that the end of the process would wait for.
+
+    A step's work in a thread cannot be aborted, only abandoned; it may take hours. The
+    journal is closed, and the step runs again at the next start.
+    """
+    main = threading.main_thread()
+    if any(not each.daemon and each is not main for each in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _say(message: str) -> None:

@@ -20,6 +20,7 @@ APP = '''
 """An application whose steps leave a line in a file for each time that they ran."""
 
 import os
+import time
 from pathlib import Path
 
 import anyio
@@ -35,6 +36,12 @@ async def effect(name: str) -> str:
     with (FOLDER / "effects").open("a") as file:
         file.write(name + "\\n")
     return name.upper()
+
+
+def publish(text: str) -> None:
+    """Whoever sees the file sees all of it."""
+    (FOLDER / "awakeable.new").write_text(text)
+    (FOLDER / "awakeable.new").rename(FOLDER / "awakeable")
 
 
 async def until(name: str) -> None:
@@ -59,7 +66,7 @@ async def steps(ctx: Context, names: list[str]) -> list[str]:
     async with open_nursery() as nursery:
         tasks = [nursery.start_soon(step, name) for name in names]
     awakeable = ctx.awakeable(str)
-    await ctx.run((FOLDER / "awakeable").write_text, awakeable.id, name="publish")
+    await ctx.run(publish, awakeable.id)
     last = await awakeable.future
     return [task.return_value for task in tasks] + [await ctx.run(effect, last)]
 
@@ -67,6 +74,16 @@ async def steps(ctx: Context, names: list[str]) -> list[str]:
 @work.handler
 async def wait(ctx: Context, name: str) -> str:
     return await ctx.run(slow, name)
+
+
+def sleep_long() -> None:
+    (FOLDER / "sleeping").touch()
+    time.sleep(3_600)
+
+
+@work.handler
+async def thread(ctx: Context) -> None:
+    await ctx.run(sleep_long)
 
 
 @work.handler

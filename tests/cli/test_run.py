@@ -52,7 +52,7 @@ def test_it_tells_where_it_listens_and_serves(tmp_path: Path, backend: str) -> N
             server.lines[0],
         )
         assert [
-            "  Work     service: steps, wait, echo, block, large",
+            "  Work     service: steps, wait, thread, echo, block, large",
             "  Counter  object: add",
         ] == server.lines[1:]
         assert 0 == server.stop()
@@ -107,6 +107,16 @@ def test_the_grace_period_ends(tmp_path: Path, backend: str) -> None:
     with running(tmp_path) as server:
         assert "job" == attached(server.url, sent)
         assert ["job", "job", "job done"] == server.effects()
+
+
+@BACKENDS
+def test_a_thread_that_goes_on_is_not_waited_for(tmp_path: Path, backend: str) -> None:
+    """It cannot be aborted; after the grace period the process ends without it."""
+    with running(tmp_path, "--grace", "0.05", "--backend", backend) as server:
+        post(server.url, "/Work/thread/send")
+        server.until("sleeping")
+
+        assert 0 == server.stop()
 
 
 @BACKENDS
