@@ -189,7 +189,8 @@ class CancelScope:
             task.cancellations = 0
             return None
 
-        if isinstance(exc, BaseExceptionGroup):
+        is_group = isinstance(exc, BaseExceptionGroup)
+        if is_group:
             group = cast("BaseExceptionGroup[BaseException]", exc)
             matched, rest = group.split(scheduler.cancelled_type)
             if matched is not None:
@@ -224,7 +225,7 @@ class CancelScope:
     def deadlines(self) -> list[DurableFuture[Any]]:
         """The timers of this scope and of those in it that may still cancel something."""
         timers: list[DurableFuture[Any]] = []
-        stack = [self]
+        stack: list[CancelScope] = [self]
         while stack:
             scope = stack.pop()
             if scope._timer is not None and not scope._timer.done:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from ._exceptions import UsageError
 from ._future import DurableFuture, FutureStatus
@@ -50,8 +50,7 @@ def _check(operation: str, futures: Iterable[object]) -> DurableTask:
                 "functions use race(), amap() or a nursery."
             )
 
-        durable: DurableFuture[Any] = future
-        durable.check_belongs_to(task)
+        cast("Any", future).check_belongs_to(task)
     return task
 
 

@@ -132,9 +132,11 @@ class AsyncioHost:
     harmless_answer: object = None
 
     def __init__(self) -> None:
-        from anyio._backends import _asyncio
+        from importlib import import_module
 
-        self._states: Any = _asyncio._task_states
+        backend: Any = import_module("anyio._backends._asyncio")
+
+        self._states: Any = backend._task_states
         self.open_group: Any = anyio.create_task_group
         self.new_scope: Any = anyio.CancelScope
 
@@ -149,9 +151,11 @@ class AsyncioHost:
         return None if state is None else state.cancel_scope
 
     def call_soon(self) -> Callable[[Callable[[], object]], None]:
-        call: Callable[[Callable[[], object]], Any] = (
-            asyncio.get_running_loop().call_soon_threadsafe
-        )
+        loop = asyncio.get_running_loop()
+
+        def call(callback: Callable[[], object]) -> None:
+            loop.call_soon_threadsafe(callback)
+
         return call
 
 

@@ -50,7 +50,7 @@ def outcome_of_error(
     error: BaseException, *, cancelled: bool, mapping: ErrorMapping | None
 ) -> Failure | Retry:
     """What an error that left the handler means. ``cancelled``: CANCEL was delivered to it."""
-    if not isinstance(error, (Exception, BaseExceptionGroup)):
+    if not _speaks(error):
         # The host's cancelled exception: the only other one that the attempt hands over.
         return failure_of(CancelledError()) if cancelled else Retry(_stray(error))
 
@@ -74,6 +74,11 @@ def outcome_of_error(
     return Failure(code, f"{len(finals)} errors: {message}", tuple(first.metadata.items()))
 
 
+def _speaks(error: BaseException) -> bool:
+    """Whether it is an error, and not only the host's cancelled exception."""
+    return isinstance(error, (Exception, BaseExceptionGroup))
+
+
 def _stray(error: BaseException) -> UsageError:
     stray = UsageError(
         "the handler raised the host's cancelled exception, but nobody cancelled it. Do not keep "
@@ -91,7 +96,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
     group = cast("BaseExceptionGroup[BaseException]", error)
     for inner in group.exceptions:
         # A cancelled leaf says that a sibling failed or the scope ended, nothing more.
-        if isinstance(inner, Exception | BaseExceptionGroup):
+        if _speaks(inner):
             yield from _leaves(inner)
 
 

@@ -142,8 +142,7 @@ class Attempts:
             entries = await engine.store.journal(live.id)
             waiters = await engine.store.waiters(live.id)
         live.recorded = entries
-        added = [waiter for waiter in live.waiters if waiter not in waiters]
-        live.waiters = [*waiters, *added]
+        live.waiters = list(waiters)
         live.sleeps = sleeping(entries)
         self._effects.resume(live, entries)
 

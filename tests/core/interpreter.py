@@ -142,7 +142,7 @@ class Stage:
                 return await self._block(program)
         raise AssertionError("a guard swallowed an exception")
 
-    async def _block(self, program: Program) -> object:
+    async def _block(self, program: Program) -> object:  # type: ignore[return]  # a nursery may swallow its own cancellation
         match program:
             case p.Nursery(children, body, cancel):
                 async with open_nursery() as nursery:
@@ -321,7 +321,7 @@ class Stage:
 
     # -- several at once
 
-    async def _combine(self, program: p.Combine) -> object:
+    async def _combine(self, program: p.Combine) -> object:  # type: ignore[return]  # likewise
         async with open_nursery() as nursery:
             futures: list[DurableFuture[Any]] = [
                 self._operation(operation) for operation in program.operations

@@ -334,7 +334,8 @@ def test_sleeping_for_ever_journals_nothing(backend: str) -> None:
     """``sleep(math.inf)``, ``sleep_until(math.inf)`` and ``sleep_forever`` wait for a cancellation."""
 
     async def handler(ctx: Context) -> None:
-        for wait in (lambda: sleep(math.inf), lambda: sleep_until(math.inf), sleep_forever):
+        waits: list[Any] = [lambda: sleep(math.inf), lambda: sleep_until(math.inf), sleep_forever]
+        for wait in waits:
             with move_on_after(5):
                 await wait()
 

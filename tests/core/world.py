@@ -416,8 +416,8 @@ class World:
                     answer = VOID if known is result else refused
                     self._will(f"promise {key}", completion_id, answer)
             case GetPromise(key, completion_id, _) if completion_id not in answered:
-                result = self._promises.get(key, Value(b'"promised"'))
-                self._will(f"promise {key}", completion_id, result)
+                promised = self._promises.get(key, Value(b'"promised"'))
+                self._will(f"promise {key}", completion_id, promised)
             case PeekPromise(key, completion_id, _) if completion_id not in answered:
                 self._will(f"peek {key}", completion_id, self._promises.get(key, VOID))
             case Attach(_, completion_id, _) if completion_id not in answered:

@@ -16,13 +16,14 @@ from durable_trio import (
     TerminalError,
     UsageError,
     VirtualObject,
+    move_on_after,
     sleep,
 )
 from durable_trio.abc import InvocationStatus, TimerKind
 from durable_trio.local import LocalRuntime
 
 if TYPE_CHECKING:
-    from durable_trio.abc import JournalStore
+    from durable_trio.abc import JournalStore, Timer
 
     from .virtual_time import VirtualClock
 
@@ -72,6 +73,11 @@ class App:
 
             await ctx.run(anyio.sleep_forever)
 
+        @service.handler
+        async def nap(ctx: Context) -> None:
+            with move_on_after(5000):
+                await ctx.timer(1000)
+
         @tree.handler
         async def grow(ctx: ObjectContext, depth: int) -> str:
             if depth:
@@ -92,7 +98,7 @@ class App:
             return "planted"
 
         self.wait, self.fail, self.fail_once, self.stuck = wait, fail, fail_once, stuck
-        self.grow, self.touch, self.plant = grow, touch, plant
+        self.nap, self.grow, self.touch, self.plant = nap, grow, touch, plant
 
     def runtime(
         self, store: JournalStore, clock: VirtualClock, unload_after: float = 1000.0
@@ -105,6 +111,12 @@ class App:
 async def status_of(runtime: LocalRuntime, invocation_id: str) -> InvocationStatus:
     """Where an invocation stands."""
     return (await runtime.invocation(invocation_id)).status
+
+
+async def timers_left(store: JournalStore, clock: VirtualClock) -> list[Timer]:
+    """Timers of invocations that have not completed."""
+    timers = await store.timers(due_by=clock.time + 1e6, limit=100)
+    return [timer for timer in timers if timer.kind is not TimerKind.EXPIRE]
 
 
 @pytest.mark.parametrize("unload_after", [0.0, 1000.0])
@@ -139,17 +151,13 @@ async def test_what_has_not_started_is_cancelled_without_running(
             await runtime.cancel(receipt.invocation_id)
             with pytest.raises(CancelledError):
                 await runtime.attach(receipt.invocation_id)
+        assert await timers_left(store, clock) == []
         await runtime.kill(holder.invocation_id)
 
         assert await runtime.attach(behind.invocation_id, str) == "touched"
         assert await store.queued("Tree", "k") is None
         await clock.advance(3600)
         assert app.events == []
-        assert [
-            timer
-            for timer in await store.timers(due_by=clock.time + 1e6, limit=100)
-            if timer.kind is not TimerKind.EXPIRE
-        ] == []
 
 
 async def test_cancelling_wakes_one_that_backs_off(
@@ -167,6 +175,7 @@ async def test_cancelling_wakes_one_that_backs_off(
         with pytest.raises(CancelledError):
             await runtime.attach(receipt.invocation_id)
 
+        assert await timers_left(store, clock) == []
         assert before is InvocationStatus.BACKING_OFF
         assert app.events == ["failed", "mended"]
         assert clock.elapsed == 0
@@ -294,3 +303,23 @@ async def test_killing_at_once_is_fine(store: JournalStore, clock: VirtualClock)
             with pytest.raises(TerminalError, match="killed"):
                 await runtime.attach(receipt.invocation_id)
         assert await runtime.call(app.touch, key="root") == "touched"
+
+
+async def test_no_timer_is_left_of_a_killed_invocation(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """Nor of one that has left its deadlines behind."""
+    app = App()
+    clock.stopped = True
+    async with app.runtime(store, clock) as runtime:
+        killed = await runtime.send(app.nap)
+        await clock.settle()
+        assert len(await timers_left(store, clock)) == 2
+        await runtime.kill(killed.invocation_id)
+        assert await timers_left(store, clock) == []
+
+        done = await runtime.send(app.nap)
+        await clock.settle()
+        await clock.advance(1000)
+        assert await runtime.attach(done.invocation_id) is None
+        assert await timers_left(store, clock) == []

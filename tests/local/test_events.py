@@ -178,7 +178,15 @@ async def test_an_invocation_signals_itself(
     """In the order of its journal."""
     app = App()
     async with app.runtime(store, clock, unload_after) as runtime:
-        assert await runtime.call(app.to_itself) == 11
+        clock.stopped = True
+        receipt = await runtime.send(app.to_itself)
+        await clock.settle()
+        record = await runtime.invocation(receipt.invocation_id)
+        expected = InvocationStatus.RUNNING if unload_after else InvocationStatus.SUSPENDED
+        assert record.status is expected
+        clock.stopped = False
+
+        assert await runtime.attach(receipt.invocation_id, int) == 11
 
 
 async def test_an_event_outlives_the_process(store: JournalStore, clock: VirtualClock) -> None:

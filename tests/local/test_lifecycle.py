@@ -109,6 +109,7 @@ async def test_a_body_has_no_longer_than_the_grace_period(
 async def test_leaving_suspends_who_waits(store: JournalStore, clock: VirtualClock) -> None:
     """It is not attempted again before it is woken."""
     app = App()
+    clock.stopped = True
     async with app.runtime(store, clock) as runtime:
         await runtime.send(app.wait)
         await clock.settle()
@@ -146,6 +147,7 @@ async def test_leaving_with_an_error_is_graceful_as_well(
 ) -> None:
     """The error comes out as itself."""
     app = App()
+    clock.stopped = True
 
     async def process() -> None:
         async with app.runtime(store, clock) as runtime:
@@ -164,7 +166,7 @@ async def test_a_cancelled_block_is_left_gracefully(
 ) -> None:
     """What is cancelled is the block, not what it serves."""
     app = App()
-    app.may_finish.set()
+    clock.stopped = True
     with anyio.CancelScope() as scope:
         async with app.runtime(store, clock) as runtime:
             await runtime.send(app.wait)

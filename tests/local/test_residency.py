@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
 from durable_trio import Context, Service, gather
@@ -38,7 +39,15 @@ class App:
             await ctx.timer(seconds)
             return await ctx.run(lambda: self.attempts, on_thread=False)
 
-        self.grow, self.nap = grow, nap
+        @service.handler
+        async def toil(ctx: Context) -> int:
+            self.attempts += 1
+            await ctx.run(self.may_finish.wait)
+            await ctx.timer(3)
+            return await ctx.run(lambda: self.attempts, on_thread=False)
+
+        self.may_finish = anyio.Event()
+        self.grow, self.nap, self.toil = grow, nap, toil
 
 
 async def test_an_idle_invocation_leaves_memory(store: JournalStore, clock: VirtualClock) -> None:
@@ -65,6 +74,23 @@ async def test_a_busy_one_stays(store: JournalStore, clock: VirtualClock) -> Non
     app = App()
     async with LocalRuntime([app.service], store, clock=clock, unload_after=5) as runtime:
         assert await runtime.call(app.nap, 4) == 1
+
+
+async def test_a_body_keeps_its_invocation_in_memory(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """For as long as it takes."""
+    app = App()
+    async with LocalRuntime([app.service], store, clock=clock, unload_after=5) as runtime:
+        clock.stopped = True
+        receipt = await runtime.send(app.toil)
+        await clock.settle()
+        await clock.advance(100)
+        app.may_finish.set()
+        await clock.settle()
+        clock.stopped = False
+
+        assert await runtime.attach(receipt.invocation_id, int) == 1
 
 
 @pytest.mark.parametrize("places", [1, 2, 5])

@@ -57,7 +57,7 @@ class App:
                 raise RuntimeError("again")
             return number
 
-        @service.handler
+        @service.handler(retry_policy=InvocationRetryPolicy(max_attempts=1, on_max_attempts="kill"))
         async def later(ctx: Context) -> int:
             number = attempt()
             if number == 1:
@@ -137,7 +137,7 @@ async def test_the_count_starts_anew_with_progress(
 
 
 async def test_an_error_may_choose_its_delay(store: JournalStore, clock: VirtualClock) -> None:
-    """It goes before the policy."""
+    """It goes before the policy, its last attempt included."""
     app = App(clock)
     async with app.runtime(store, clock) as runtime:
         assert await runtime.call(app.later) == 2

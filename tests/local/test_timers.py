@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from durable_trio.abc import DeleteTimer, PutTimer, Timer, TimerKind
 from durable_trio.local._timers import TimerQueue
 from durable_trio.testing import MemoryStore
 
+from .slow_store import SlowStore
 from .virtual_time import START, VirtualClock
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ PUT = st.tuples(st.just("put"), st.integers(0, 9), st.integers(0, 4).map(float))
 DROP = st.tuples(st.just("drop"), st.integers(0, 9), st.just(0.0))
 PASS = st.tuples(st.just("pass"), st.just(0), st.integers(0, 3).map(float))
 SETTLE = st.tuples(st.just("settle"), st.just(0), st.just(0.0))
+PUT_MANY = [("put", number, 1.0 + number / 8) for number in range(2 * WINDOW + 2)]
 SCRIPT = st.lists(PUT | DROP | PASS | SETTLE, max_size=40)
 
 
@@ -87,6 +89,7 @@ async def play(script: list[tuple[str, int, float]]) -> None:
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@example([("settle", 0, 0.0), *PUT_MANY, ("put", 0, 5.0), ("pass", 0, 2.0), ("pass", 0, 4.0)])
 @given(script=SCRIPT)
 def test_every_timer_fires_once_when_it_is_due(
     backend: str, script: list[tuple[str, int, float]]
@@ -143,3 +146,25 @@ async def test_timers_of_an_earlier_process_are_found(store: JournalStore) -> No
         await world.clock.advance(10)
         assert len(world.fired) == 10
         group.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_a_timer_that_changes_while_it_is_read(anyio_backend: str) -> None:
+    """What was queued later holds: removed, put off, brought forward."""
+    del anyio_backend
+    async with SlowStore() as store, anyio.create_task_group() as group:
+        for number in range(4):
+            store.write([PutTimer(Timer(START + 5, "invocation", TimerKind.SLEEP, number))])
+        world = World(store)
+        store.hold("timers")
+        group.start_soon(world.queue.run, world.fire)
+        await store.held("timers")
+        world.drop(0)
+        world.put(1, 9.0)
+        world.put(2, 1.0)
+        store.let_go("timers")
+        for _ in range(10):
+            await world.clock.advance(1)
+        group.cancel_scope.cancel()
+
+    assert world.fired == [(2, 1), (3, 5), (1, 9)]

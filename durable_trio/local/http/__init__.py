@@ -12,8 +12,10 @@ _delays        delays as text              _messages     requests, answers, erro
 _limits        what a client may use       _origins      who may ask
 """
 
+from importlib import import_module
+
 try:
-    import h11 as _h11  # noqa: F401  # whether it is there
+    import_module("h11")
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
         'the HTTP ingress needs h11. Install it with: pip install "durable-trio[cli]"',
