@@ -1,5 +1,6 @@
 """For the guide: branches in nurseries, and futures of one step each."""
 
+from functools import partial
 from tempfile import TemporaryDirectory
 
 import anyio
@@ -9,6 +10,7 @@ import trio
 from durable_trio import (
     Context,
     Service,
+    TaskHandle,
     TerminalError,
     amap,
     as_completed,
@@ -47,28 +49,25 @@ async def draw(topic: str) -> str:
     return f"a picture of {topic}"
 
 
-@press.handler
 async def article(ctx: Context, topic: str) -> Article:
-    async def text() -> str:  # a branch: as many steps as it takes
-        draft = await ctx.run(write, topic)
-        return await ctx.run(check, draft)
-
-    async with open_nursery() as nursery:
-        written = nursery.start_soon(text)
-        drawn = nursery.start_soon(picture, ctx, topic)
-    return Article(written.return_value, drawn.return_value)  # both have ended
-
-
-async def picture(ctx: Context, topic: str) -> str:
-    return await ctx.run(draw, topic)
+    """A branch: as many steps as it takes."""
+    draft = await ctx.run(write, topic)
+    text = await ctx.run(check, draft)
+    return Article(text, await ctx.run(draw, topic))
 
 
 @press.handler
 async def issue(ctx: Context, topics: list[str]) -> list[Article]:
-    async def one(topic: str) -> Article:
-        return await ctx.call(article, topic)
+    branches: list[TaskHandle[Article]] = []
+    async with open_nursery() as nursery:
+        for topic in topics:
+            branches.append(nursery.start_soon(article, ctx, topic))
+    return [branch.return_value for branch in branches]  # they have all ended
 
-    return await amap(one, topics, limit=8)  # in the order of the topics
+
+@press.handler
+async def thick_issue(ctx: Context, topics: list[str]) -> list[Article]:
+    return await amap(partial(article, ctx), topics, limit=8)  # eight at a time, in this order
 
 
 @press.handler
@@ -113,7 +112,7 @@ async def all_or_reason(ctx: Context, topics: list[str]) -> str:
     try:
         async with open_nursery() as nursery:
             for topic in topics:
-                nursery.start_soon(picture, ctx, topic, name=topic)
+                nursery.start_soon(article, ctx, topic, name=topic)
     except* TerminalError as errors:
         reason = f"not printed: {errors.exceptions[0]}"
     return reason
@@ -122,8 +121,8 @@ async def all_or_reason(ctx: Context, topics: list[str]) -> str:
 async def main() -> None:
     with TemporaryDirectory() as folder:
         async with LocalRuntime(services, FileJournal(f"{folder}/press.journal")) as runtime:
-            print(await runtime.call(article, "rain"))
-            print(len(await runtime.call(issue, ["rain", "snow", "sun"])))
+            print(await runtime.call(issue, ["rain"]))
+            print(len(await runtime.call(thick_issue, ["rain", "snow", "sun"])))
             print(await runtime.call(soonest, "rain"))
             print(await runtime.call(together, "rain"))
             print(await runtime.call(first_two, ["nothing", "rain", "snow", "sun"]))
