@@ -108,7 +108,7 @@ class Bodies:
         self._backing_off: dict[RunBody, float] = {}
         self._executing: dict[RunBody, None] = {}
         self._first = True
-        self.closing = False
+        self.closing: bool = False
         """Whether the attempt suspends as soon as nothing executes."""
 
     def open(self, host: Host, group: TaskGroup) -> None:
@@ -261,9 +261,15 @@ class _NotInline(Exception):  # never raised: it carries an awaitable to the tas
 
 async def _invoke(body: RunBody) -> Any:
     if body.in_thread:
-        return await anyio.to_thread.run_sync(body.function, *body.args, abandon_on_cancel=True)
+        # Boxed, since trio refuses a thread's function that returns a coroutine: a lambda may.
+        box = await anyio.to_thread.run_sync(_boxed, body, abandon_on_cancel=True)
+        return box[0]
 
     return body.function(*body.args)
+
+
+def _boxed(body: RunBody) -> tuple[Any]:
+    return (body.function(*body.args),)
 
 
 def failure_of(error: TerminalError) -> Failure:

@@ -84,12 +84,12 @@ class DurableFuture(Generic[T_co]):
         waits_when_cancelled: bool = False,
         leaf: int | tuple[int | str] | None = None,
     ) -> None:
-        self.scheduler = scheduler
-        self.name = name
-        self.sequence = scheduler.next_sequence()
-        self.ended_at = -1
-        self.leaf = leaf
-        self.waits_when_cancelled = waits_when_cancelled
+        self.scheduler: Scheduler = scheduler
+        self.name: str = name
+        self.sequence: int = scheduler.next_sequence()
+        self.ended_at: int = -1
+        self.leaf: int | tuple[int | str] | None = leaf
+        self.waits_when_cancelled: bool = waits_when_cancelled
         self._cancel_operation: Callable[[], None] | None = None
         self._scope = scope
         self._status = FutureStatus.PENDING
@@ -243,11 +243,16 @@ class DurableFuture(Generic[T_co]):
         self._kind, self._inputs = kind, inputs
 
     def holds(self) -> bool:
-        """Whether its waiters have to stay, since something below is being waited for."""
+        """Whether a cancelled waiter has to stay: for a callee that is, or is about to be, ending."""
         if self._kind is not None:
             return any(future.holds() for future in self._inputs)
 
-        return self.waits_when_cancelled and self._open
+        if not self.waits_when_cancelled or not self._open:
+            return False
+
+        # Tasks are interrupted before the futures of their scope are cancelled.
+        scope = self._scope
+        return self._status is FutureStatus.CANCELLING or (scope is not None and scope.effective)
 
     def await_tree(self) -> AwaitTree | None:
         """The notifications it still waits for; None: none at all."""

@@ -257,6 +257,7 @@ class World:
 
     async def _crank(self, attempt: Attempt) -> None:
         try:
+            patience = PATIENCE
             while True:
                 await self._settle(attempt)
                 if self._flushed < len(self.entries) and not isinstance(
@@ -267,7 +268,13 @@ class World:
                 happening = self._choose() or self._rescue(attempt.awaiting)
                 if happening is not None:
                     happening.act()
-                elif not attempt.executing:
+                    patience = PATIENCE
+                elif attempt.executing:
+                    # A thread may be at work, which no turn of the host waits for.
+                    patience -= 1
+                    if not patience:
+                        raise Stuck("a body that never ends")
+                else:
                     # A body that ends without a result has woken the attempt just now.
                     await self._settle(attempt)
                     if not (attempt.executing or self._happenings):
