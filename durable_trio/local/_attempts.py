@@ -6,7 +6,7 @@ Owns the loop that every invocation in memory runs through. What an ending write
  1. An invocation that was just created starts from memory; any other one from what the
     store has: its journal, whoever waits for it, and the state of its key.
  2. A suspended attempt that missed something meanwhile is replayed at once.
- 3. An invocation completes only when its effects are all applied.
+ 3. An attempt's end is written only when the effects of the invocation are all applied.
  4. A torn down attempt writes nothing: whoever tore it down does, or the next recovery
     goes on with it, since it is RUNNING in the store. So it is with one that would have
     to be loaded again while the runtime stops.
@@ -32,12 +32,12 @@ from durable_trio._exceptions import StoreCorruptError, UnknownServiceError
 from durable_trio._invocation import (
     AttemptCompleted,
     AttemptEnd,
-    AttemptSuspended,
+    AttemptFailed,
     InvocationStart,
     seed_of,
 )
 from durable_trio._journal._entries import Completion, Failure, Sleep
-from durable_trio._records import InvocationStatus, PutInvocation
+from durable_trio._records import InvocationStatus, PutInvocation, PutTimer, Timer, TimerKind
 
 from ._journal import AttemptJournal
 from ._live import Phase
@@ -113,23 +113,29 @@ class Attempts:
             if self._engine.failure is not None:
                 return
 
+            assert live.journal is not None
+            if isinstance(end, AttemptFailed):
+                live.journal.give_up()
+            else:
+                live.journal.write_effects()
+            # A crash would leave effects unapplied. They are found again by a load, and a
+            # recovery loads who is RUNNING, nobody else.
+            await self._effects.drained(live.id)
             if isinstance(end, AttemptCompleted):
-                await self._effects.drained(live.id)
                 self._endings.completed(live, end.result)
                 self._completed(live)
                 return
 
-            if not isinstance(end, AttemptSuspended):
+            if isinstance(end, AttemptFailed):
                 if self._endings.failed(live, end):
                     self._completed(live)
                 return
 
-            # Effects that a crash would leave unapplied are found again by a load, and a
-            # recovery loads who is RUNNING, not who is SUSPENDED.
-            await self._effects.drained(live.id)
             if not (live.inflight or live.late):
                 self._endings.suspended(live)
                 return
+
+            live.suspended_before = True
 
     async def _load(self, live: LiveInvocation) -> None:
         engine = self._engine
@@ -144,7 +150,25 @@ class Attempts:
         live.recorded = entries
         live.waiters = list(waiters)
         live.sleeps = sleeping(entries)
+        if not live.suspended_before:
+            self._restore_timers(live, entries)
         self._effects.resume(live, entries)
+
+    def _restore_timers(self, live: LiveInvocation, entries: Sequence[Entry]) -> None:
+        """See to it that every timer that has not fired is there.
+
+        An attempt removes the timers that nobody waits for. If an error was the reason, and
+        the attempt failed or the process died of it, the next attempt may wait for them.
+        """
+        timers = [
+            Timer(entry.wake_up_time / 1000, live.id, TimerKind.SLEEP, entry.completion_id)
+            for entry in entries
+            if isinstance(entry, Sleep) and entry.completion_id in live.sleeps
+        ]
+        if timers:
+            self._engine.store.write([PutTimer(timer) for timer in timers], urgent=False)
+            for timer in timers:
+                self._engine.timers.add(timer)
 
     async def _state(self, live: LiveInvocation) -> Mapping[str, bytes]:
         live.phase = Phase.LOADING
@@ -174,7 +198,7 @@ class Attempts:
             idempotency_key=record.idempotency_key,
         )
         live.recorded = ()
-        live.progressed = False
+        live.progressed = live.cancel_arrived = False
         live.journal = AttemptJournal(live, engine, self._effects, self._residency)
         live.attempt = attempt = Attempt(
             start, handler, live.journal, engine.clock, engine.registry.options(handler)

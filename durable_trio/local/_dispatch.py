@@ -87,11 +87,11 @@ class Dispatcher:
         self._residency = residency
         self._ready: dict[str, Wake] = {}
         self._withdrawn = 0
-        self.mail = Mail(engine, self.wake)
-        self.admissions = Admissions(engine, self.dispatch)
-        self.effects = Effects(engine, self.mail, self.admissions)
-        self.endings = Endings(engine, self.mail)
-        self.retention = Retention(engine, self.mail, self.endings)
+        self.mail: Mail = Mail(engine, self.wake)
+        self.admissions: Admissions = Admissions(engine, self.dispatch)
+        self.effects: Effects = Effects(engine, self.mail, self.admissions)
+        self.endings: Endings = Endings(engine, self.mail)
+        self.retention: Retention = Retention(engine, self.mail, self.endings)
         self._attempts = Attempts(engine, self.effects, self.endings, residency, self.release)
 
     # -- what happens
@@ -275,7 +275,11 @@ class Dispatcher:
         )
         if running != record:
             transaction.add(PutInvocation(running))
-        live = engine.lives[record.id] = LiveInvocation(running, Phase.LOADING)
+        live = engine.lives[record.id] = LiveInvocation(
+            running,
+            Phase.LOADING,
+            suspended_before=status is InvocationStatus.SUSPENDED,
+        )
         return live
 
     def _clear(self, transaction: Transaction, invocation_id: str, reasons: Wake) -> None:

@@ -92,8 +92,9 @@ class Effects:
         self._queues: dict[str, deque[tuple[InvocationRecord, Command]]] = {}
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._drained: dict[str, anyio.Event] = {}
-        self.mail = mail
-        self.calling = calling = Calling(engine, mail, admissions)
+        self.mail: Mail = mail
+        self.calling: Calling = Calling(engine, mail, admissions)
+        calling = self.calling
         promises = Promises(engine, mail)
         call = Effect(
             check=calling.check,

@@ -5,7 +5,8 @@ the retention of results.
 
  1. An ending is one transaction: the record, what the attempt had not written yet, the
     answers to everybody who waits, and the timers that follow or are not needed any more.
- 2. The retry count counts failed attempts since the journal last grew.
+ 2. The retry count counts failed attempts since the journal last grew. An attempt that was
+    cancelled is followed by another one at once.
  3. A result is kept for the retention that its kind has; without any, the invocation is
     forgotten at once, after everybody who waits has been answered.
 """
@@ -109,6 +110,9 @@ class Endings:
         if end.retry_after is None and policy.exhausted(count) and not complete:
             pause, complete = pause or policy.pauses, not policy.pauses
         delay = policy.delay(count) if end.retry_after is None else end.retry_after
+        if live.cancel_arrived:
+            # It may have come too late for this attempt, and is not to wait for the next one.
+            pause, delay = False, 0.0
         self._log(record, end, known, delay=None if pause or complete else delay)
         transaction = self._mail.transaction()
         _take(live, transaction)

@@ -7,7 +7,8 @@ Owns the buffer between an attempt and the store. It implements ``abc.Journal``.
     child's id, a signal) waits for its commit.
  2. A run's result is written as soon as it is proposed, but never before its command, and
     delivered once it is durable.
- 3. A closed journal takes nothing any more: what a torn down attempt still does is lost,
+ 3. Of an attempt that fails, nothing is written but what was written already, and results.
+ 4. A closed journal takes nothing any more: what a torn down attempt still does is lost,
     as it would be in a crash.
 """
 
@@ -63,7 +64,7 @@ class AttemptJournal:
         self._proposed: list[Completion] = []
         """The buffered completions."""
         self._forgotten: list[int] = []
-        self.closed = False
+        self.closed: bool = False
 
     def append(self, command: Command) -> None:
         """Take the next command; ``UsageError`` if it can never work."""
@@ -100,19 +101,35 @@ class AttemptJournal:
         """Write what was appended. The attempt is idle from now on, unless a body executes."""
         buffer = self._buffer
         if self.closed or (buffer and type(buffer[-1]) is Output):
-            # After its output the attempt ends at once, and is written together with it.
+            # After its output the attempt ends at once, and that is written together with it.
             return
 
         if self._effective or self._forgotten:
-            transaction = self._effects.mail.transaction()
-            self.take(transaction)
-            transaction.commit(urgent=transaction.has_consequences)
+            self.write_effects()
         elif buffer:
             self._write()
         if executing or self._live.inflight:
             self._residency.busy(self._live)
         else:
             self._residency.idle(self._live)
+
+    def write_effects(self) -> None:
+        """Write what is buffered if it does more than be journaled."""
+        if self._effective or self._forgotten:
+            transaction = self._effects.mail.transaction()
+            self.take(transaction)
+            transaction.commit(urgent=transaction.has_consequences)
+
+    def give_up(self) -> None:
+        """The attempt failed: what it has not written yet was not done.
+
+        An error that is retried is in no journal, so what came of it must not be in there
+        either: the cancel signals of a nursery that unwound, timers that nobody waited for
+        any more. Results of bodies are results whatever became of the attempt.
+        """
+        self._buffer = list(self._proposed)
+        self._effective = False
+        self._forgotten.clear()
 
     def take(self, transaction: Transaction) -> None:
         """Move what is buffered into a transaction, with all that it does."""

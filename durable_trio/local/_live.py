@@ -59,6 +59,8 @@ class LiveInvocation:
     """Who waits for its result, as in the store."""
     sleeps: set[int] = attrs.field(factory=set[int])
     """Completion ids of its timers in the store."""
+    suspended_before: bool = False
+    """Whether its last attempt suspended, so that its timers are as they should be."""
     generation: int = 0
     inflight: int = 0
     """Notifications that are queued and not durable yet."""
@@ -70,6 +72,8 @@ class LiveInvocation:
     """Whether nothing is delivered any more, since the runtime stops."""
     progressed: bool = False
     """Whether the journal has grown since the attempt began."""
+    cancel_arrived: bool = False
+    """Whether CANCEL was sent since the attempt began."""
     attempt: Attempt | None = None
     journal: AttemptJournal | None = None
     scope: anyio.CancelScope | None = None

@@ -74,7 +74,7 @@ class Mail:
 
     def __init__(self, engine: Engine, wake: Callable[[str, Wake], None]) -> None:
         self._engine = engine
-        self.wake = wake
+        self.wake: Callable[[str, Wake], None] = wake
 
     def transaction(self) -> Transaction:
         """A new, empty transaction."""
@@ -165,6 +165,7 @@ class Transaction:
         else:
             if is_cancel(notification):
                 live.record = _cancelled(live.record)
+                live.cancel_arrived = True
             self._letters.append(_letter(live, notification))
 
     def own(self, live: LiveInvocation, notification: Notification) -> None:

@@ -92,9 +92,9 @@ class LocalRuntime:
         engine, dispatcher = self._lifecycle.engine, self._lifecycle.dispatcher
         self._engine = engine
         self._dispatcher = dispatcher
-        self.client = Client(engine, dispatcher)
+        self.client: Client = Client(engine, dispatcher)
         """Requests as bytes: what an ingress is made of."""
-        self.control = Control(engine, dispatcher)
+        self.control: Control = Control(engine, dispatcher)
         """What an operator does, by invocation id and as bytes."""
         self._entered = False
 

@@ -34,6 +34,7 @@ class App:
     def __init__(self) -> None:
         self.ran: list[str] = []
         self.attempts = 0
+        self.fails = False
         self.store = SlowStore()
         self.clock = VirtualClock(self.store)
         self.clock.stopped = True
@@ -58,11 +59,11 @@ class App:
             return await ctx.call(work, "called", idempotency_key="k")
 
         @service.handler
-        async def call_and_fail_first(ctx: Context) -> str:
+        async def start(ctx: Context) -> str:
             self.attempts += 1
             call = ctx.call(main, key="w")
             await ctx.run(log, "before", on_thread=False)
-            if self.attempts == 1:
+            if self.fails and self.attempts == 1:
                 raise RuntimeError("first attempt")
             return await call
 
@@ -85,7 +86,7 @@ class App:
             return name
 
         self.work, self.send_and_go, self.call = work, send_and_go, call
-        self.call_and_fail_first, self.wait = call_and_fail_first, wait
+        self.start, self.wait = start, wait
         self.main, self.hold, self.touch = main, hold, touch
 
     def runtime(self, unload_after: float = 1000.0) -> LocalRuntime:
@@ -120,21 +121,57 @@ async def test_a_send_is_not_lost_with_its_sender() -> None:
     assert app.ran == ["sent"]
 
 
-@pytest.mark.parametrize("unload_after", [0.0, 1000.0])
-async def test_a_failed_attempt_leaves_its_calls_under_way(unload_after: float) -> None:
-    """The next one does not make them a second time."""
+async def test_a_failed_attempt_leaves_its_calls_under_way() -> None:
+    """The next one does not make them a second time, and waits until they are made."""
     app = App()
-    async with app.runtime(unload_after) as runtime:
+    app.fails = True
+    async with app.runtime() as runtime:
         app.store.hold("find")
-        receipt = await runtime.send(app.call_and_fail_first)
+        receipt = await runtime.send(app.start)
         await app.store.held("find")
         await app.clock.settle()
         await app.clock.advance(1)
+        assert app.attempts == 1
+        app.store.let_go("find")
+        await app.clock.settle()
+        await app.clock.advance(1)
+
+        assert await runtime.attach(receipt.invocation_id, str) == "main"
+        assert app.attempts == 2
+
+
+async def test_calls_under_way_are_not_made_by_a_resumed_invocation() -> None:
+    """Those of a paused one are still under way when it is loaded again."""
+    app = App()
+    async with app.runtime() as runtime:
+        app.store.hold("find")
+        receipt = await runtime.send(app.start)
+        await app.store.held("find")
+        await runtime.pause(receipt.invocation_id)
+        await runtime.resume(receipt.invocation_id)
+        await app.clock.settle()
         assert app.attempts == 2
         app.store.let_go("find")
 
         assert await runtime.attach(receipt.invocation_id, str) == "main"
-        assert app.ran == ["before", "main"]
+
+
+async def test_a_cancel_that_comes_with_a_failure_is_not_backed_off() -> None:
+    """The next attempt sees it at once."""
+    app = App()
+    app.fails = True
+    async with app.runtime() as runtime:
+        app.store.hold("find")
+        receipt = await runtime.send(app.start)
+        await app.store.held("find")
+        await app.clock.settle()
+        await runtime.cancel(receipt.invocation_id)
+        app.store.let_go("find")
+
+        with pytest.raises(CancelledError):
+            await runtime.attach(receipt.invocation_id)
+        assert app.attempts == 2
+        assert app.clock.elapsed == 0
 
 
 async def test_two_handlers_with_one_key_make_one_call() -> None:

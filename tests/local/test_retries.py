@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from durable_trio import (
+    CancelScope,
     Context,
     InvocationRetryPolicy,
     RetryableError,
     Service,
     ServiceOptions,
     TerminalError,
+    open_nursery,
+    sleep,
 )
 from durable_trio.abc import Failure, InvocationStatus
 from durable_trio.local import LocalRuntime
@@ -76,6 +79,47 @@ class App:
             attempt()
             raise RuntimeError("never")
 
+        @service.handler
+        async def slow(ctx: Context) -> str:
+            await ctx.timer(10)
+            return "slow"
+
+        @service.handler
+        async def fail_among_others(ctx: Context) -> list[object]:
+            results: list[object] = []
+
+            async def call() -> None:
+                results.append(await ctx.call(slow))
+
+            async def nap() -> None:
+                await ctx.timer(20)
+                results.append("napped")
+
+            async def fail_first() -> None:
+                await ctx.timer(1)
+                if attempt() == 1:
+                    raise RuntimeError("in no journal")
+
+            async with open_nursery() as nursery:
+                nursery.start_soon(call)
+                nursery.start_soon(nap)
+                nursery.start_soon(fail_first)
+            return results
+
+        @service.handler
+        async def fail_slowly(ctx: Context) -> str:
+            other = ctx.timer(5)
+            try:
+                async with open_nursery() as nursery:
+                    nursery.start_soon(sleep, 20)
+                    await ctx.timer(1)
+                    if attempt() == 1:
+                        raise RuntimeError("in no journal")
+            finally:
+                with CancelScope(shield=True):
+                    await other
+            return "slept"
+
         @service.handler(on_journal_mismatch="fail")
         async def mismatch_fails(ctx: Context) -> None:
             await ctx.run(lambda: None, name=self.path, on_thread=False)
@@ -91,6 +135,7 @@ class App:
 
         self.changing = True
         self.fail, self.fail_after_a_step, self.later = fail, fail_after_a_step, later
+        self.fail_among_others, self.fail_slowly = fail_among_others, fail_slowly
         self.two_then_kill, self.two_then_pause = two_then_kill, two_then_pause
         self.mismatches = {
             "fail": mismatch_fails,
@@ -183,6 +228,28 @@ async def test_a_backoff_outlives_the_process(store: JournalStore, clock: Virtua
         assert await runtime.attach(receipt.invocation_id, int) == 3
 
     assert app.attempts == [0, 1, 3]
+
+
+async def test_what_an_error_undoes_is_done_by_the_next_attempt(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """A nursery that fails cancels calls and timers; if it is retried, none of that has happened."""
+    app = App(clock)
+    async with app.runtime(store, clock) as runtime:
+        assert await runtime.call(app.fail_among_others) == ["slow", "napped"]
+
+    assert 20 <= clock.elapsed < 21
+
+
+async def test_a_timer_that_an_error_removed_is_there_again(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """For the attempt that waits for it."""
+    app = App(clock)
+    async with app.runtime(store, clock) as runtime:
+        assert await runtime.call(app.fail_slowly) == "slept"
+
+    assert 20 <= clock.elapsed < 21
 
 
 @pytest.mark.parametrize(

@@ -152,10 +152,11 @@ async def test_timers_of_an_earlier_process_are_found(store: JournalStore) -> No
 async def test_a_timer_that_changes_while_it_is_read(anyio_backend: str) -> None:
     """What was queued later holds: removed, put off, brought forward."""
     del anyio_backend
-    async with SlowStore() as store, anyio.create_task_group() as group:
+    store = SlowStore()
+    world = World(store)
+    async with store, anyio.create_task_group() as group:
         for number in range(4):
             store.write([PutTimer(Timer(START + 5, "invocation", TimerKind.SLEEP, number))])
-        world = World(store)
         store.hold("timers")
         group.start_soon(world.queue.run, world.fire)
         await store.held("timers")
