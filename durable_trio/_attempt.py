@@ -114,7 +114,7 @@ class Attempt:
         self._opened = False
         self._scope = anyio.CancelScope()
         self._options = options or handler.resolve_options(ServiceOptions())
-        self.bodies = Bodies(
+        self.bodies: Bodies = Bodies(
             start, journal, clock, self._options.run_contexts or (), self._fail, self._wake
         )
 
@@ -225,7 +225,7 @@ class Attempt:
     def _open(self) -> None:
         self._host = current_host()
         self._native = self._host.scopes()
-        self.scheduler = Scheduler(
+        self.scheduler: Scheduler = Scheduler(
             cancelled=self._host.cancelled,
             cancelled_type=self._host.cancelled_type,
             now=self.clock.now,
@@ -233,7 +233,7 @@ class Attempt:
             fail=self._fail,
             leave=self._may_leave,
         )
-        self.ledger = Ledger(
+        self.ledger: Ledger = Ledger(
             self._cursor, self._journal, self.scheduler, self._diverged, self._cancel
         )
         self._opened = True

@@ -58,6 +58,7 @@ class RunBody:
     serde: Serde[Any]
     in_thread: bool
     context: contextvars.Context
+    """The body's own, as it was when the run was started."""
     inline: bool
     """A plain function that does not block: it needs no task of its own."""
     scope: HostScope | None = None
@@ -158,7 +159,7 @@ class Bodies:
 
     def _execute_inline(self, body: RunBody) -> Exception | None:
         """A plain function that does not block needs no host task, unless it has to be retried."""
-        marker = body.context.run(current.set, RunBodyMarker(body.name))
+        body.context.run(current.set, RunBodyMarker(body.name))
         try:
             value = body.context.run(body.function, *body.args)
             if inspect.isawaitable(value):
@@ -167,8 +168,6 @@ class Bodies:
             self._journal.propose(body.completion_id, Value(body.serde.serialize(value)))
         except Exception as error:  # handled as any body's error, in its task
             return error
-        finally:
-            body.context.run(current.reset, marker)
         return None
 
     async def _execute(self, body: RunBody, scope: HostScope, error: Exception | None) -> None:

@@ -73,9 +73,9 @@ class CancelScope:
                 f"a timeout is a number of seconds from 0 on, got {relative_deadline!r}"
             )
 
-        self.cancel_called = False
+        self.cancel_called: bool = False
         """Whether ``cancel`` was called or the deadline has passed."""
-        self.cancelled_caught = False
+        self.cancelled_caught: bool = False
         """Whether the scope has ended a cancellation of its own."""
         self._deadline = _checked_deadline(deadline)
         self._relative_deadline = relative_deadline
@@ -85,7 +85,7 @@ class CancelScope:
         self._children: dict[CancelScope, None] | None = None
         self._pending: dict[DurableFuture[Any], None] | None = None
         self._timer: DurableFuture[None] | None = None
-        self.effective = False
+        self.effective: bool = False
         # Read at every durable wait, so a plain attribute; only this module writes it.
         self._entered = False
 

@@ -12,6 +12,7 @@ they end is the future's.
 
 from __future__ import annotations
 
+import contextvars
 import math
 import random
 import uuid
@@ -165,7 +166,7 @@ class Context:
                 serde=serde,
                 in_thread=on_thread and not step.is_async,
                 inline=not on_thread and not step.is_async,
-                context=task.context,
+                context=contextvars.copy_context(),
             )
             future.on_cancel(lambda: attempt.bodies.abort(body))
             attempt.bodies.add(body)

@@ -86,10 +86,10 @@ class Ledger:
         diverged: Callable[[Mismatch], BaseException],
         on_cancel: Callable[[], None],
     ) -> None:
-        self.cursor = cursor
-        self.scheduler = scheduler
-        self.commands = 0
-        self.appended = False
+        self.cursor: Cursor = cursor
+        self.scheduler: Scheduler = scheduler
+        self.commands: int = 0
+        self.appended: bool = False
         """Whether this attempt has added a command to the journal."""
         self._journal = journal
         self._diverged = diverged

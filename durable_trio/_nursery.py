@@ -67,7 +67,7 @@ class Nursery:
     __slots__ = ("_alive", "_closed", "_errors", "_joining", "_owner", "cancel_scope")
 
     def __init__(self) -> None:
-        self.cancel_scope = CancelScope()
+        self.cancel_scope: CancelScope = CancelScope()
         """Spans the body and all children."""
         self._alive = 0
         self._errors: list[BaseException] = []

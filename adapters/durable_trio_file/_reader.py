@@ -39,7 +39,7 @@ class FileJournalReader:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).absolute()
+        self.path: Path = Path(path).absolute()
         self._connection = connect_for_reading(self.path)
 
     def __enter__(self) -> Self:

@@ -71,7 +71,7 @@ class FileJournal:
                 f"synchronous must be one of {', '.join(map(repr, get_args(Synchronous)))},"
                 f" found {synchronous!r}."
             )
-        self.path = Path(path).absolute()
+        self.path: Path = Path(path).absolute()
         self.synchronous: Synchronous = synchronous
         self._writer: Writer | None = None
 

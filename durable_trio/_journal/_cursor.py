@@ -119,7 +119,7 @@ class Cursor:
         self._commands: list[Command] = []
         self._notifications: list[Notification] = []
         self.known: set[int] = set()
-        self.check_payloads = check_payloads
+        self.check_payloads: bool = check_payloads
         self._index = 0
         self._by_branch: Counter[str] | None = None
         self._counted = 0

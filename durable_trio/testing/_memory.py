@@ -51,9 +51,9 @@ class MemoryStore:
     ) -> None:
         self.before_commit = before_commit
         self.after_commit = after_commit
-        self.committed = Tables()
+        self.committed: Tables = Tables()
         """What is durable now, to look at without an event loop."""
-        self.commits = 0
+        self.commits: int = 0
         """How many transactions were committed since this object was made."""
         self._queue: list[Callable[[], object]] = []
         self._call_soon: CallSoon | None = None

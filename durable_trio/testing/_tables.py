@@ -34,7 +34,7 @@ class Tables:
     """The stored data. Nothing in it is shared with the outside but immutable values."""
 
     def __init__(self) -> None:
-        self.last_sequence = 0
+        self.last_sequence: int = 0
         self._records: dict[str, abc.InvocationRecord] = {}
         self._found: dict[_FindKey, dict[str, int]] = {}
         self._pending: dict[_Key, dict[str, int]] = {}

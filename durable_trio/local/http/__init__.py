@@ -16,11 +16,11 @@ from importlib import import_module
 
 try:
     import_module("h11")
-except ModuleNotFoundError as exc:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         'the HTTP ingress needs h11. Install it with: pip install "durable-trio[cli]"',
         name="h11",
-    ) from exc
+    ) from _missing
 
 from ._limits import Limits as Limits
 from ._server import HttpIngress as HttpIngress
