@@ -1,89 +1,98 @@
-"""For the guide: deadlines, cancelled callees, and compensation that is never skipped."""
+"""For the guide: timeouts, cancelled callees, and cleanup that journals."""
 
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 
-import anyio
 import trio
 
 from durable_trio import (
+    CancelledError,
     CancelScope,
     Context,
     Service,
-    TerminalError,
     TooSlowError,
     fail_after,
     move_on_after,
+    open_nursery,
     sleep,
 )
 from durable_trio.local import LocalRuntime
 from durable_trio_file import FileJournal
 
-trips = Service("Trips")
-services = [trips]
-undone: list[str] = []
+ovens = Service("Ovens")
+kitchen = Service("Kitchen")
+services = [ovens, kitchen]
+
+switches: SimpleQueue[str] = SimpleQueue()  # stands for the ovens
 
 
-async def book(what: str) -> str:
-    await anyio.sleep(0.001)
-    return f"{what} booked"
+def switch(to: str) -> None:
+    switches.put(to)
 
 
-async def cancel_booking(what: str) -> None:
-    undone.append(what)
-
-
-@trips.handler
-async def slow_offer(ctx: Context) -> str:
-    await sleep(3600)  # durable: it goes on while no process runs
-    return "a cheap flight"
-
-
-@trips.handler
-async def offer(ctx: Context) -> str:
-    with move_on_after(0.02):
-        return await ctx.call(slow_offer)  # when the time is up, the callee is cancelled too
-    return "no offer in time"
-
-
-@trips.handler
-async def strict_offer(ctx: Context) -> str:
+@ovens.handler
+async def bake(ctx: Context, minutes: float) -> str:
+    await ctx.run(switch, "on")
     try:
-        with fail_after(0.02):
-            return await ctx.call(slow_offer, on_cancel="wait")  # and has ended before we go on
-    except TooSlowError:
-        raise TerminalError("nobody answered", code=504) from None
+        await sleep(minutes * 60)
+        return "a cake"
+    finally:
+        with CancelScope(shield=True):  # a cancelled handler may journal only in here
+            await ctx.run(switch, "off")
 
 
-@trips.handler
-async def trip(ctx: Context) -> str:
-    booked: list[str] = []
+@kitchen.handler
+async def cake(ctx: Context, patience: float) -> str:
+    with move_on_after(patience):
+        return await ctx.call(bake, 60)
+    return "biscuits"  # the oven has been told to stop
+
+
+@kitchen.handler
+async def cake_or_error(ctx: Context, patience: float) -> str:
     try:
-        for what in ("flight", "hotel"):
-            booked.append(await ctx.run(book, what))
-        await sleep(3600)  # here somebody cancels the invocation, or a step fails
-        return "bon voyage"
-    except BaseException:  # a cancellation as well: it is raised on, below
-        with CancelScope(shield=True):
-            for what in reversed(booked):
-                await ctx.run(cancel_booking, what)
-        raise
+        with fail_after(patience):
+            return await ctx.call(bake, 60, on_cancel="wait")
+    except TooSlowError:  # with "wait" the oven is off by now
+        return "no cake"
+
+
+def ask(shop: str) -> int:
+    return {"corner": 4, "market": 8, "mill": 20}[shop]
+
+
+@kitchen.handler
+async def buy_flour(ctx: Context, kilos: int) -> list[str]:
+    """Asks all shops at once; the rest is given up as soon as there is enough."""
+    found: dict[str, int] = {}
+
+    async def ask_one(shop: str) -> None:
+        found[shop] = await ctx.run(ask, shop)
+        if sum(found.values()) >= kilos:
+            nursery.cancel_scope.cancel()
+
+    async with open_nursery() as nursery:
+        for shop in ("corner", "market", "mill"):
+            nursery.start_soon(ask_one, shop)
+    return list(found)
 
 
 async def main() -> None:
     with TemporaryDirectory() as folder:
-        async with LocalRuntime(services, FileJournal(f"{folder}/trips.journal")) as runtime:
-            print(await runtime.call(offer))
+        async with LocalRuntime(services, FileJournal(f"{folder}/kitchen.journal")) as runtime:
+            print(await runtime.call(cake, 0.02))
+            print(await runtime.call(cake_or_error, 0.02))
+            print(sum(map(ask, await runtime.call(buy_flour, 12))) >= 12)
+
+            while not switches.empty():
+                switches.get()
+            baking = await runtime.send(cake, 3600)
+            await trio.to_thread.run_sync(switches.get)
+            await runtime.cancel(baking.invocation_id)
             try:
-                await runtime.call(strict_offer)
-            except TerminalError as error:
+                await runtime.attach(baking.invocation_id, str)
+            except CancelledError as error:
                 print(error.code, error)
-            started = await runtime.send(trip)
-            await anyio.sleep(0.1)
-            await runtime.cancel(started.invocation_id)
-            try:
-                await runtime.attach(started.invocation_id)
-            except TerminalError as error:
-                print(error.code, error, undone)
 
 
 if __name__ == "__main__":

@@ -1,68 +1,97 @@
-"""For the guide: waiting for somebody outside, delayed sends, and calls that are made once."""
+"""For the guide: waiting for somebody, with awakeables, promises and signals."""
 
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 
-import anyio
 import trio
 
-from durable_trio import Context, ObjectContext, Service, VirtualObject, move_on_after
+from durable_trio import (
+    NOT_READY,
+    Context,
+    Service,
+    TerminalError,
+    Workflow,
+    WorkflowContext,
+    WorkflowSharedContext,
+    move_on_after,
+)
 from durable_trio.local import LocalRuntime
 from durable_trio_file import FileJournal
 
-expenses = Service("Expenses")
-inbox = VirtualObject("Inbox")
-services = [expenses, inbox]
+desk = Service("Desk")
+holiday = Workflow("Holiday")
+chat = Service("Chat")
+services = [desk, holiday, chat]
+
+post: SimpleQueue[str] = SimpleQueue()  # stands for the mail
 
 
-@inbox.handler
-async def put(ctx: ObjectContext, ticket: str) -> None:
-    ctx.set("ticket", ticket)
+def ask(question: str, reply_to: str) -> None:
+    post.put(reply_to)
 
 
-@inbox.handler
-async def decide(ctx: ObjectContext, decision: bool) -> None:
-    ticket = await ctx.get("ticket", str)
-    if ticket is not None:
-        ctx.resolve_awakeable(ticket, decision)
+@desk.handler
+async def approved(ctx: Context, question: str) -> bool:
+    reply_to, reply = ctx.awakeable(bool)
+    await ctx.run(ask, question, reply_to)
+    with move_on_after(3 * 24 * 3600):
+        return bool(await reply)
+    return False
 
 
-@expenses.handler
-async def approve(ctx: Context, cents: int) -> str:
-    ticket, decision = ctx.awakeable(bool)
-    await ctx.call(put, ticket, key="boss")
-    with move_on_after(24 * 3600):
-        return "approved" if await decision else "refused"
-    return "nobody decided"
+@desk.handler
+async def reply(ctx: Context, reply_to: str) -> None:
+    ctx.resolve_awakeable(reply_to, value=True)
 
 
-@expenses.handler
-async def remind(ctx: Context, text: str) -> None:
-    ctx.log.info("reminder: %s", text)
+@holiday.main
+async def request(ctx: WorkflowContext, days: int) -> str:
+    decided_by = await ctx.promise("decision", str)
+    return f"{days} days, by {decided_by}"
 
 
-@expenses.handler
-async def submit(ctx: Context, cents: int) -> str:
-    reminder = ctx.send(remind, f"{cents} cents", delay=3 * 24 * 3600)  # it outlives this handler
-    answer = await ctx.call(approve, cents, idempotency_key=f"claim-{cents}")
-    reminder.cancel()
-    return answer
+@holiday.shared
+async def decide(ctx: WorkflowSharedContext, name: str) -> None:
+    await ctx.promise("decision", str).resolve(name)
 
 
-@expenses.handler
-async def listen(ctx: Context) -> str:
-    return await ctx.signal("name", str)  # resolved from outside, by invocation id and name
+@holiday.shared
+async def is_decided(ctx: WorkflowSharedContext) -> bool:
+    return await ctx.promise("decision", str).peek() is not NOT_READY
+
+
+@chat.handler
+async def transcript(ctx: Context) -> list[str]:
+    lines: list[str] = []
+    while (line := await ctx.signal("line", str)) != "bye":
+        lines.append(line)
+    return lines
+
+
+@chat.handler
+async def say(ctx: Context, invocation: str) -> None:
+    for line in ("hello", "bye"):
+        ctx.invocation(invocation).signal("line", line)
 
 
 async def main() -> None:
     with TemporaryDirectory() as folder:
-        async with LocalRuntime(services, FileJournal(f"{folder}/expenses.journal")) as runtime:
-            claim = await runtime.send(submit, 1200)
-            await anyio.sleep(0.1)
-            await runtime.call(decide, True, key="boss")
-            print(await runtime.attach(claim.invocation_id, str))
-            listener = await runtime.send(listen)
-            await runtime.resolve_signal(listener.invocation_id, "name", "Ada")
-            print(await runtime.attach(listener.invocation_id, str))
+        async with LocalRuntime(services, FileJournal(f"{folder}/desk.journal")) as runtime:
+            started = await runtime.send(approved, "May we?")
+            reply_to = await trio.to_thread.run_sync(post.get)
+            await runtime.resolve_awakeable(reply_to, value=True)
+            print(await runtime.attach(started.invocation_id, bool))
+
+            await runtime.call(decide, "Grace", key="Ada")  # before the main handler has begun
+            print(await runtime.call(request, 5, key="Ada"))
+            try:
+                await runtime.call(decide, "Alan", key="Ada")
+            except TerminalError as error:
+                print(error.code, error)
+
+            talk = await runtime.send(transcript)
+            await runtime.call(say, talk.invocation_id)
+            print(await runtime.attach(talk.invocation_id, list[str]))
 
 
 if __name__ == "__main__":

@@ -286,7 +286,7 @@ def test_what_a_function_returned_to_be_awaited_may_fail_and_be_tried_again(
         return len(tries)
 
     async def handler(ctx: Context) -> int:
-        return await ctx.run(flaky, on_thread=on_thread)
+        return await ctx.run(lambda: flaky(), on_thread=on_thread)
 
     assert value(service_handler(handler), backend) == 3
 
@@ -375,7 +375,7 @@ def test_nothing_is_executing_after_the_attempt(backend: str) -> None:
 class Stubborn:
     """A body that returns a result although it was cancelled."""
 
-    async def __call__(self) -> int:  # type: ignore[return]  # a nursery may swallow its own cancellation
+    async def __call__(self) -> int:
         try:
             await anyio.sleep_forever()
         except anyio.get_cancelled_exc_class():
@@ -424,3 +424,5 @@ def test_context_variables_reach_the_body_as_they_were_at_the_call(backend: str)
         return [await future for future in futures]
 
     assert value(service_handler(handler), backend) == ["a", "b"]
+
+
