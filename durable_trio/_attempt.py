@@ -17,11 +17,10 @@ stepped, what it does at quiescence, and how the attempt ends. It knows no adapt
 from __future__ import annotations
 
 import contextvars
-import logging
 import math
 from collections import deque
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.lowlevel
@@ -50,7 +49,7 @@ from ._journal._mismatch import Mismatch, branch_of, report
 from ._ledger import Ledger, awaited
 from ._options import ServiceOptions
 from ._outcome import Retry, outcome_of_error, retry_failure
-from ._scheduler import Pause, Scheduler
+from ._scheduler import Pause, Scheduler, is_fatal
 from ._source import call_site, native_context_managers, where
 from ._task import DurableTask, running_task
 from ._traps import host
@@ -61,8 +60,6 @@ if TYPE_CHECKING:
     from ._handler import Handler
     from ._journal._entries import AwaitTree, Notification
     from .abc import Clock, Journal
-
-_log = logging.getLogger("durable_trio")
 
 BUDGET: Final = 512
 """Steps after which a long replay lets the host's other tasks run."""
@@ -111,6 +108,10 @@ class Attempt:
         self._completed: AttemptCompleted | None = None
         self._fatal: BaseException | None = None
         """An error that is for the host; raised where no task group wraps it."""
+        self._cancellation: BaseException | None = None
+        """The host's cancelled exception that tore the attempt down."""
+        self._torn_down = False
+        """Whether it was torn down by the host without such an exception: the task has it."""
         self._opened = False
         self._scope = anyio.CancelScope()
         self._options = options or handler.resolve_options(ServiceOptions())
@@ -262,17 +263,23 @@ class Attempt:
                 )
                 await self._drive()
             group.cancel_scope.cancel()
+        if self._cancellation is not None:
+            raise self._cancellation
+
+        if self._torn_down:
+            await anyio.lowlevel.checkpoint_if_cancelled()
         return self._end()
 
     async def _drive(self) -> None:
         scheduler = self.scheduler
-        try:
-            while True:
+        while True:
+            try:
                 pause = scheduler.run(BUDGET)
                 if pause is Pause.HOST_TRAP:
                     await self._serve_host()
                 elif pause is Pause.BUDGET:
-                    await anyio.lowlevel.checkpoint()
+                    if not scheduler.closed:
+                        await anyio.lowlevel.checkpoint()
                 elif scheduler.closed:
                     return
                 elif self._ended is not None and not self.ledger.intents:
@@ -280,9 +287,8 @@ class Attempt:
                     return
                 else:
                     await self._quiesce()
-        except self._host.cancelled_type:
-            await self._unwind()
-            raise
+            except self._host.cancelled_type as error:
+                self._interrupted(error)
 
     async def _quiesce(self) -> None:
         try:
@@ -323,9 +329,6 @@ class Attempt:
         self._idle = True
         try:
             await self._wakeup.wait()
-        except self._host.cancelled_type:
-            if not self._foreign_cancellation():
-                raise
         finally:
             self._idle = False
             self._wakeup = None
@@ -335,35 +338,31 @@ class Attempt:
             self._wakeup.set()
 
     async def _serve_host(self) -> None:
+        """Hand the traps of the last task to the host until it yields to the scheduler again."""
         scheduler = self.scheduler
         task = scheduler.last
         assert task is not None
         while True:
             trap = scheduler.host_trap
-            if self._host.is_harmless(trap):
-                scheduler.count_turn(task)
-                await anyio.lowlevel.checkpoint()
-                task.to_send = self._host.harmless_answer
-            else:
-                if not scheduler.closed:
-                    self._fail(_foreign_await(task))
-                elif scheduler.swallows(task):
+            harmless = self._host.is_harmless(trap)
+            if scheduler.closed:
+                if scheduler.swallows(task):
                     scheduler.abandon(task)
                     return
+            elif harmless:
+                scheduler.count_turn(task)
+            else:
+                self._refuse(task)
+            if not harmless or self._error is not None:
                 self._scope.cancel()
-                try:
-                    task.to_send = await host(trap)
-                except BaseException as error:  # the host's answer, handed on
-                    task.to_throw = error
+            try:
+                task.to_send = await host(trap)
+            except BaseException as error:  # the host's answer, handed on
+                if isinstance(error, self._host.cancelled_type):
+                    self._interrupted(error)
+                task.to_throw = error
             if not scheduler.step(task):
                 return
-
-    async def _unwind(self) -> None:
-        self.scheduler.close()
-        self._scope.cancel()
-        while self.scheduler.run(BUDGET) is not Pause.QUIESCENT:
-            if self.scheduler.host_trap is not None:
-                await self._serve_host()
 
     # -- what ends it
 
@@ -379,6 +378,8 @@ class Attempt:
         if not self._opened:
             self._error = self._error or error
         elif self._error is None and not self.scheduler.closed:
+            if is_fatal(error, self._host.cancelled_type):
+                self._fatal = error
             self._error = error
             self.scheduler.close()
 
@@ -400,11 +401,6 @@ class Attempt:
         assert self._ended is not None
         value, error = self._ended
         outcome: Value | Failure | Retry
-        if error is not None and _is_fatal(error, self._host.cancelled_type):
-            self._fatal = error
-            self.scheduler.close()
-            return
-
         try:
             if error is not None:
                 outcome = outcome_of_error(
@@ -466,17 +462,43 @@ class Attempt:
         self._fail(_foreign_deadline(task))
         return False
 
-    def _foreign_cancellation(self) -> bool:
-        """Whether a native timeout inside of a durable task cancelled the driver."""
-        if anyio.current_effective_deadline() == -math.inf:
-            return False
+    def _refuse(self, task: DurableTask) -> None:
+        """The task waits for something of the host's."""
+        if self._cancelled_from_outside():
+            self._torn_down = True
+            self.scheduler.close()
+        elif anyio.current_effective_deadline() == -math.inf:
+            self._fail(_foreign_deadline(task))
+        else:
+            self._fail(_foreign_await(task))
+
+    def _interrupted(self, error: BaseException) -> None:
+        """The host has thrown its cancelled exception into the driver: find out for whom."""
+        if self._scope.cancel_called:
+            return
+
+        culprit = self._inside_native()
+        if culprit is not None:
+            self._fail(_foreign_deadline(culprit))
+        else:
+            self._cancellation = error
+            self.scheduler.close()
+
+    def _cancelled_from_outside(self) -> bool:
+        native = self._host.scopes() == self._native
+        return native and anyio.current_effective_deadline() == -math.inf
+
+    def _inside_native(self) -> DurableTask | None:
+        """The durable task inside of a native timeout or scope, unless the attempt is cancelled."""
+        if self._cancelled_from_outside():
+            return None
 
         for task in self.scheduler.tasks:
             if native_context_managers(task.coroutine):
-                self._fail(_foreign_deadline(task))
-                return True
+                return task
 
-        return False
+        # A scope that was entered by hand is on no stack.
+        return None if self._host.scopes() == self._native else self.scheduler.last
 
     def _await_tree(self) -> AwaitTree:
         waiting: list[DurableFuture[Any]] = [
@@ -488,15 +510,6 @@ class Attempt:
 
 def _no_value(_: object) -> None:
     return None
-
-
-def _is_fatal(error: BaseException, cancelled_type: type[BaseException]) -> bool:
-    """Whether an error is for the host: KeyboardInterrupt, SystemExit, not a cancellation."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return any(_is_fatal(inner, cancelled_type) for inner in group.exceptions)
-
-    return not isinstance(error, (Exception, cancelled_type))
 
 
 def _foreign_await(task: DurableTask) -> ForeignAwaitError:

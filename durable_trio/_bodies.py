@@ -25,6 +25,7 @@ import attrs
 
 from ._exceptions import RetryableError, TerminalError, UsageError
 from ._journal._entries import Failure, Value
+from ._scheduler import is_fatal
 from ._task import RunBodyMarker, current
 
 if TYPE_CHECKING:
@@ -168,6 +169,8 @@ class Bodies:
             self._journal.propose(body.completion_id, Value(body.serde.serialize(value)))
         except Exception as error:  # handled as any body's error, in its task
             return error
+        except BaseException as error:  # KeyboardInterrupt and its like
+            self._fail(error)
         return None
 
     async def _execute(self, body: RunBody, scope: HostScope, error: Exception | None) -> None:
@@ -178,6 +181,12 @@ class Bodies:
                 result = None if body.over else await self._result(body, error)
                 if result is not None and not body.over:
                     self._journal.propose(body.completion_id, result)
+        except BaseException as raised:
+            if not is_fatal(raised, self._host.cancelled_type):
+                raise
+
+            self._fail(raised)
+            self._wake()
         finally:
             del self._executing[body]
             if scope.cancel_called or self.closing or self._backing_off:

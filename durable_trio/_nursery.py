@@ -97,6 +97,9 @@ class Nursery:
         if owner.scheduler is not task.scheduler:
             raise UsageError("this nursery belongs to another invocation; open one here")
 
+        if task.scheduler.closed:
+            raise task.scheduler.cancelled()
+
         coroutine = _coroutine(async_fn, args)
         path = owner.child_path(name or branch_name(async_fn))
         handle: TaskHandle[T] = TaskHandle(task.scheduler, path)

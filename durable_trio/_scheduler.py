@@ -18,7 +18,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import attrs
 
@@ -182,6 +182,8 @@ class Scheduler:
             self._end(task, stop.value, None)
             return False
         except BaseException as error:  # whatever it is, it is the task's outcome
+            if is_fatal(error, self.cancelled_type):
+                self.fail(error)
             self._end(task, None, error)
             return False
         finally:
@@ -274,3 +276,15 @@ class Scheduler:
         finally:
             self.running = None
         self._end(task, None, self.cancelled())
+
+
+def is_fatal(error: BaseException, cancelled_type: type[BaseException]) -> bool:
+    """Whether an error is for the host: KeyboardInterrupt, SystemExit, not a cancellation."""
+    if isinstance(error, Exception):
+        return False
+
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return any(is_fatal(inner, cancelled_type) for inner in group.exceptions)
+
+    return not isinstance(error, cancelled_type)

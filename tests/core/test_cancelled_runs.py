@@ -32,6 +32,8 @@ from durable_trio.abc import (
 from .world import World, play, service_handler, value
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from durable_trio import Context
 
 
@@ -285,8 +287,11 @@ def test_what_a_function_returned_to_be_awaited_may_fail_and_be_tried_again(
             raise OSError("not yet")
         return len(tries)
 
+    def later() -> Awaitable[int]:
+        return flaky()
+
     async def handler(ctx: Context) -> int:
-        return await ctx.run(lambda: flaky(), on_thread=on_thread)
+        return await ctx.run(later, on_thread=on_thread)
 
     assert value(service_handler(handler), backend) == 3
 
@@ -375,7 +380,7 @@ def test_nothing_is_executing_after_the_attempt(backend: str) -> None:
 class Stubborn:
     """A body that returns a result although it was cancelled."""
 
-    async def __call__(self) -> int:
+    async def __call__(self) -> int:  # type: ignore[return]  # it sleeps for ever
         try:
             await anyio.sleep_forever()
         except anyio.get_cancelled_exc_class():
@@ -424,5 +429,3 @@ def test_context_variables_reach_the_body_as_they_were_at_the_call(backend: str)
         return [await future for future in futures]
 
     assert value(service_handler(handler), backend) == ["a", "b"]
-
-

@@ -182,6 +182,8 @@ class World:
         self.forgotten: set[int] = set()
         self.proposed: Counter[int] = Counter()
         self.attempt: Attempt | None = None
+        self.last_error: BaseException | None = None
+        """What the attempt of a replay failed with."""
         self._answer = answer or _echo
         self._unknown = frozenset(unknown)
         self._forgetful = forgetful
@@ -213,7 +215,8 @@ class World:
         """Run one attempt that stops where the record does. None: it stopped there."""
         self._replay_only = True
         end = anyio.run(self._one_attempt, backend=backend)
-        stopped = isinstance(end, AttemptFailed) and isinstance(end.error, Replayed)
+        self.last_error = end.error if isinstance(end, AttemptFailed) else None
+        stopped = isinstance(self.last_error, Replayed)
         return None if stopped else end
 
     async def run(self) -> AttemptEnd:
