@@ -12,7 +12,7 @@ from durable_trio_file import FileJournal
 trips = Service("Trips")
 services = [trips]
 
-desk: dict[str, str] = {}  # stands for the booking office
+bookings: dict[str, str] = {}  # stands for the booking office
 
 
 async def book(stop: str, number: str) -> None:
@@ -20,12 +20,12 @@ async def book(stop: str, number: str) -> None:
     if stop == "moon hotel":
         raise TerminalError("no rooms on the moon", code=404)
 
-    desk[number] = stop
+    bookings[number] = stop
 
 
 async def cancel(number: str) -> None:
     """A booking that was never made is cancelled already."""
-    desk.pop(number, None)
+    bookings.pop(number, None)
 
 
 @trips.handler
@@ -52,7 +52,7 @@ async def main() -> None:
             try:
                 await runtime.call(trip, ["rocket", "moon hotel"])
             except TerminalError as error:
-                print(error, "-", sorted(desk.values()))
+                print(error, "-", sorted(bookings.values()))
 
 
 if __name__ == "__main__":

@@ -1,42 +1,102 @@
-"""What the pages show is what runs."""
+"""What the pages show is what runs: code from the examples, commands that exist, links that lead."""
 
+from __future__ import annotations
+
+import re
 import runpy
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from durable_trio._cli._app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = Path(__file__).parents[2]
 INCLUDE = runpy.run_path(str(ROOT / "docs" / "include_examples.py"))
-GUIDES = sorted((ROOT / "docs" / "examples").glob("guide_*.py"))
-PRINTED = {
-    "guide_services": "order A-17: 1800 paid",
-    "guide_steps": "402 visa has a limit",
-    "guide_concurrency": "not printed: nothing to draw",
-    "guide_cancellation": "409 cancelled ['hotel booked', 'flight booked']",
-    "guide_events": "approved\nAda",
-}
+PAGES: list[Path] = INCLUDE["pages"]()
+
+# Beside our own command; what a path names has to be there.
+COMMANDS = {"python3", "pip", "curl", ".venv/bin/pip", ".venv/bin/python"}
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-@pytest.mark.parametrize("page", INCLUDE["pages"](), ids=lambda page: page.name)
+def blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    fence = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return fence.findall(page.read_text("utf-8"))
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words of each command in the shell blocks of a page."""
+    for block in blocks(page, "sh"):
+        for line in block.splitlines():
+            for command in re.split(r"&&|\|", line.split(" #")[0]):
+                if words := command.split():
+                    yield words
+
+
+def slug(heading: str) -> str:
+    """What a heading is called in a link, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@each_page
 def test_blocks_are_those_of_the_examples(page: Path) -> None:
     """Run ``python docs/include_examples.py`` when this fails."""
     assert INCLUDE["filled"](page) == page.read_text("utf-8")
 
 
-@pytest.mark.parametrize("example", GUIDES, ids=lambda path: path.stem)
-def test_a_guide_example_runs(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As a script, and it ends with what the guide says."""
-    runpy.run_path(str(example), run_name="__main__")
+@each_page
+def test_no_block_is_written_by_hand(page: Path) -> None:
+    """Every block of Python is included from a file that the tests run."""
+    text = page.read_text("utf-8")
 
-    assert capsys.readouterr().out.strip().endswith(PRINTED[example.stem])
+    assert len(blocks(page, "python")) == len(
+        re.findall(r"^<!-- include \S+.*-->\n```python$", text, re.MULTILINE)
+    )
 
 
-def test_the_readme_example_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Twice: the second time the same invocation is asked for its result."""
-    monkeypatch.chdir(tmp_path)
-    for _ in range(2):
-        runpy.run_path(str(ROOT / "docs" / "examples" / "readme.py"), run_name="__main__")
+@each_page
+def test_commands_exist(page: Path) -> None:
+    """Programs, the subcommands of ours, and the files that are run."""
+    for words in commands(page):
+        assert words[0] in COMMANDS | {"durable-trio"}, words
+        if words[0] == "durable-trio":
+            assert words[1] in app.commands, words
+        if words[0].endswith("python"):
+            assert all((ROOT / word).exists() for word in words if word.endswith(".py")), words
 
-    assert capsys.readouterr().out == "['Hello Ada!', 'Hello Grace!']\n" * 2
+    for name in re.findall(r"`(?: … )?durable-trio ([a-z]+)", page.read_text("utf-8")):
+        assert name in app.commands
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    """To files that are there, and to headings that they have."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), re.MULTILINE)
+            assert anchor in map(slug, headings), target
+
+
+def test_included_is_what_the_names_define() -> None:
+    """With decorators and the comments above; in the order of the page; a wrong name is an error."""
+    source = "import x\n\n# why\n@decorated\ndef f():\n    pass\n\n\nA: int = 1\nB = 2\n"
+
+    assert INCLUDE["shown"](source, ["A", "f"]) == (
+        "A: int = 1\n\n# why\n@decorated\ndef f():\n    pass\n"
+    )
+    assert INCLUDE["shown"](source, []) == source
+    with pytest.raises(KeyError, match="missing"):
+        INCLUDE["shown"](source, ["missing"])
