@@ -35,6 +35,7 @@ from durable_trio._records import (
 
 from ._ids import new_raw_id, to_text
 from ._live import LiveInvocation, Phase
+from ._sleeps import Sleeps
 from ._texts import check_texts
 
 if TYPE_CHECKING:
@@ -174,7 +175,13 @@ class Admissions:
             engine.timers.add(timer)
         elif status is InvocationStatus.RUNNING:
             waiters = [] if waiter is None else [waiter]
-            live = LiveInvocation(record, Phase.ADMITTED, recorded=entries, waiters=waiters)
+            live = LiveInvocation(
+                record,
+                Phase.ADMITTED,
+                Sleeps(invocation_id, engine.timers),
+                recorded=entries,
+                waiters=waiters,
+            )
             engine.lives[invocation_id] = live
             transaction.then(partial(self._dispatch, live))
         return record

@@ -36,17 +36,17 @@ from durable_trio._invocation import (
     InvocationStart,
     seed_of,
 )
-from durable_trio._journal._entries import Completion, Failure, Sleep
-from durable_trio._records import InvocationStatus, PutInvocation, PutTimer, Timer, TimerKind
+from durable_trio._journal._entries import Failure
+from durable_trio._records import InvocationStatus, PutInvocation
 
 from ._journal import AttemptJournal
 from ._live import Phase
+from ._sleeps import Sleeps, sleeping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from durable_trio._handler import AnyHandler
-    from durable_trio._journal._entries import Entry
     from durable_trio._records import InvocationRecord
 
     from ._effects import Effects
@@ -135,8 +135,6 @@ class Attempts:
                 self._endings.suspended(live)
                 return
 
-            live.suspended_before = True
-
     async def _load(self, live: LiveInvocation) -> None:
         engine = self._engine
         live.phase = Phase.LOADING
@@ -149,26 +147,8 @@ class Attempts:
             waiters = await engine.store.waiters(live.id)
         live.recorded = entries
         live.waiters = list(waiters)
-        live.sleeps = sleeping(entries)
-        if not live.suspended_before:
-            self._restore_timers(live, entries)
+        live.sleeps = Sleeps(live.id, engine.timers, sleeping(entries))
         self._effects.resume(live, entries)
-
-    def _restore_timers(self, live: LiveInvocation, entries: Sequence[Entry]) -> None:
-        """See to it that every timer that has not fired is there.
-
-        An attempt removes the timers that nobody waits for. If an error was the reason, and
-        the attempt failed or the process died of it, the next attempt may wait for them.
-        """
-        timers = [
-            Timer(entry.wake_up_time / 1000, live.id, TimerKind.SLEEP, entry.completion_id)
-            for entry in entries
-            if isinstance(entry, Sleep) and entry.completion_id in live.sleeps
-        ]
-        if timers:
-            self._engine.store.write([PutTimer(timer) for timer in timers], urgent=False)
-            for timer in timers:
-                self._engine.timers.add(timer)
 
     async def _state(self, live: LiveInvocation) -> Mapping[str, bytes]:
         live.phase = Phase.LOADING
@@ -240,11 +220,3 @@ class Attempts:
         if self._engine.lives.get(live.id) is live:
             del self._engine.lives[live.id]
         live.gone.set()
-
-
-def sleeping(entries: Sequence[Entry]) -> set[int]:
-    """The completion ids of the timers that have not fired."""
-    started = {entry.completion_id for entry in entries if isinstance(entry, Sleep)}
-    return started.difference(
-        entry.completion_id for entry in entries if isinstance(entry, Completion)
-    )

@@ -35,10 +35,10 @@ from durable_trio._records import (
 )
 from durable_trio._services import ServiceKind
 
-from ._attempts import sleeping
 from ._endings import KILLED
 from ._ids import to_raw
 from ._mail import Wake
+from ._sleeps import sleeping
 from ._texts import check_texts
 
 if TYPE_CHECKING:
@@ -243,7 +243,8 @@ class Control:
             for kind in (TimerKind.RETRY, TimerKind.START):
                 engine.timers.remove(invocation_id, kind)
                 transaction.add(DeleteTimer(invocation_id, kind))
-            dispatcher.endings.retire(transaction, record, KILLED, waiters, sleeping(entries))
+            sleeps = [sleep.completion_id for sleep in sleeping(entries)]
+            dispatcher.endings.retire(transaction, record, KILLED, waiters, sleeps)
             dispatcher.release(record)
             return _unanswered(entries)
 

@@ -38,6 +38,7 @@ from ._endings import CANCELLED, Endings
 from ._live import LiveInvocation, Phase
 from ._mail import Mail, Wake
 from ._retention import Retention
+from ._sleeps import Sleeps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +139,7 @@ class Dispatcher:
         transaction.add(DeleteTimer(target, TimerKind.SLEEP, completion_id))
         live = self._engine.lives.get(target)
         if live is not None:
-            live.sleeps.discard(completion_id)
+            live.sleeps.fired(completion_id)
 
     # -- keys
 
@@ -276,9 +277,7 @@ class Dispatcher:
         if running != record:
             transaction.add(PutInvocation(running))
         live = engine.lives[record.id] = LiveInvocation(
-            running,
-            Phase.LOADING,
-            suspended_before=status is InvocationStatus.SUSPENDED,
+            running, Phase.LOADING, Sleeps(record.id, engine.timers)
         )
         return live
 

@@ -44,7 +44,7 @@ from durable_trio._journal._entries import (
     StateKeys,
     Value,
 )
-from durable_trio._records import DeleteState, PutState, PutTimer, Timer, TimerKind
+from durable_trio._records import DeleteState, PutState
 
 from ._calling import Calling
 from ._promises import Promises
@@ -214,10 +214,7 @@ class Effects:
     def _sleep(
         self, live: LiveInvocation, command: Sleep, transaction: Transaction, _: list[Entry]
     ) -> bool:
-        timer = Timer(command.wake_up_time / 1000, live.id, TimerKind.SLEEP, command.completion_id)
-        transaction.add(PutTimer(timer))
-        self._engine.timers.add(timer)
-        live.sleeps.add(command.completion_id)
+        transaction.add(live.sleeps.start(command))
         return True
 
     def _check_state(self, live: LiveInvocation, command: StateChange) -> None:

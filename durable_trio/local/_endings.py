@@ -75,7 +75,7 @@ class Endings:
         """The handler ended."""
         transaction = self._mail.transaction()
         _take(live, transaction)
-        self.retire(transaction, live.record, result, live.waiters, live.sleeps)
+        self.retire(transaction, live.record, result, live.waiters, live.sleeps.outstanding)
 
     def suspended(self, live: LiveInvocation) -> None:
         """It waits, and leaves memory."""
@@ -117,7 +117,7 @@ class Endings:
         transaction = self._mail.transaction()
         _take(live, transaction)
         if complete:
-            self.retire(transaction, record, end.failure, live.waiters, live.sleeps)
+            self.retire(transaction, record, end.failure, live.waiters, live.sleeps.outstanding)
             return True
 
         if pause:

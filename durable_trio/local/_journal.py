@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from durable_trio._journal._entries import Completion, Output
-from durable_trio._records import AppendEntries, DeleteTimer, TimerKind
+from durable_trio._records import AppendEntries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,6 @@ class AttemptJournal:
         "_effective",
         "_effects",
         "_engine",
-        "_forgotten",
         "_id",
         "_live",
         "_proposed",
@@ -63,7 +62,6 @@ class AttemptJournal:
         """Whether a buffered command does more than be journaled."""
         self._proposed: list[Completion] = []
         """The buffered completions."""
-        self._forgotten: list[int] = []
         self.closed: bool = False
 
     def append(self, command: Command) -> None:
@@ -95,27 +93,33 @@ class AttemptJournal:
 
     def forget(self, completion_id: int) -> None:
         """Remove the timer that nobody waits for."""
-        self._forgotten.append(completion_id)
+        attempt = self._live.attempt
+        if attempt is not None and not attempt.is_replaying:
+            self._live.sleeps.forget(completion_id)
 
-    def flush(self, awaiting: Callable[[], AwaitTree], *, executing: bool) -> None:  # noqa: ARG002
+    def flush(self, awaiting: Callable[[], AwaitTree], *, executing: bool) -> None:
         """Write what was appended. The attempt is idle from now on, unless a body executes."""
-        buffer = self._buffer
+        buffer, live = self._buffer, self._live
         if self.closed or (buffer and type(buffer[-1]) is Output):
             # After its output the attempt ends at once, and that is written together with it.
             return
 
-        if self._effective or self._forgotten:
+        if live.sleeps.unsure:
+            timers = list(live.sleeps.ensure(awaiting()))
+            if timers:
+                self._engine.store.write(timers, urgent=False)
+        if self._effective or live.sleeps.forgotten:
             self.write_effects()
         elif buffer:
             self._write()
-        if executing or self._live.inflight:
-            self._residency.busy(self._live)
+        if executing or live.inflight:
+            self._residency.busy(live)
         else:
-            self._residency.idle(self._live)
+            self._residency.idle(live)
 
     def write_effects(self) -> None:
         """Write what is buffered if it does more than be journaled."""
-        if self._effective or self._forgotten:
+        if self._effective or self._live.sleeps.forgotten:
             transaction = self._effects.mail.transaction()
             self.take(transaction)
             transaction.commit(urgent=transaction.has_consequences)
@@ -129,7 +133,7 @@ class AttemptJournal:
         """
         self._buffer = list(self._proposed)
         self._effective = False
-        self._forgotten.clear()
+        self._live.sleeps.remember()
 
     def take(self, transaction: Transaction) -> None:
         """Move what is buffered into a transaction, with all that it does."""
@@ -143,12 +147,7 @@ class AttemptJournal:
             place = len(transaction.writes)
             entries = self._effects.apply(live, buffer, transaction)
             transaction.writes.insert(place, AppendEntries(self._id, tuple(entries)))
-        forgotten, self._forgotten = self._forgotten, []
-        for completion_id in forgotten:
-            if completion_id in live.sleeps:
-                live.sleeps.discard(completion_id)
-                self._engine.timers.remove(self._id, TimerKind.SLEEP, completion_id)
-                transaction.add(DeleteTimer(self._id, TimerKind.SLEEP, completion_id))
+        transaction.add(*live.sleeps.removals())
 
     def _write(self) -> None:
         """Write what is buffered and does nothing more: what most steps come down to."""

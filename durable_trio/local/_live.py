@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from durable_trio._journal._entries import Entry, Notification
 
     from ._journal import AttemptJournal
+    from ._sleeps import Sleeps
 
 
 class Phase(enum.Enum):
@@ -53,14 +54,12 @@ class LiveInvocation:
 
     record: InvocationRecord
     phase: Phase
+    sleeps: Sleeps
+    """Its timers."""
     recorded: Sequence[Entry] = ()
     """What its next attempt replays; empty: to be read."""
     waiters: list[Waiter] = attrs.field(factory=list[Waiter])
     """Who waits for its result, as in the store."""
-    sleeps: set[int] = attrs.field(factory=set[int])
-    """Completion ids of its timers in the store."""
-    suspended_before: bool = False
-    """Whether its last attempt suspended, so that its timers are as they should be."""
     generation: int = 0
     inflight: int = 0
     """Notifications that are queued and not durable yet."""

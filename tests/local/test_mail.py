@@ -21,6 +21,7 @@ from durable_trio.local._engine import Engine
 from durable_trio.local._ids import to_text
 from durable_trio.local._live import LiveInvocation, Phase
 from durable_trio.local._mail import Mail, Wake
+from durable_trio.local._sleeps import Sleeps
 from durable_trio.local._timers import TimerQueue
 
 from .virtual_time import START, VirtualClock
@@ -60,7 +61,9 @@ class Office:
         raise error
 
     def live(self) -> LiveInvocation:
-        live = self.engine.lives[ID] = LiveInvocation(RECORD, Phase.LOADING)
+        live = self.engine.lives[ID] = LiveInvocation(
+            RECORD, Phase.LOADING, Sleeps(ID, self.engine.timers)
+        )
         return live
 
     def send(self, notification: Notification) -> None:
