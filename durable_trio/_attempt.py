@@ -71,7 +71,7 @@ _LAST_TIME: Final = 2**63 / 1e6
 """The last time in milliseconds that every journal can hold."""
 
 _DURABLE_NAMES: Final = {
-    "open_nursery": "durable_trio.open_nursery()",
+    "ursery": "durable_trio.open_nursery()",
     "TaskGroup": "durable_trio.open_nursery()",
     "Timeout": "durable_trio.fail_after() or move_on_after()",
     "CancelScope": "durable_trio.move_on_after(), fail_after() or CancelScope()",
@@ -177,9 +177,20 @@ class Attempt:
         """Whether recorded commands of this branch are left."""
         return self._cursor.branch_replays(path)
 
+    def running_task(self, operation: str) -> DurableTask:
+        """The durable task that is calling, which has to be one of this attempt's own."""
+        task = running_task(operation)
+        if task.scheduler is not self.scheduler:
+            raise UsageError(
+                f"{operation} was called on the context of another invocation. Use the context "
+                "that this handler was given, or current_context()."
+            )
+
+        return task
+
     def start_timer(self, deadline: float, name: str) -> tuple[DurableFuture[None], float]:
         """Journal a timer; returns its future and its recorded time, in seconds."""
-        task = running_task("a durable timer")
+        task = self.running_task("a durable timer")
         if deadline * 1000 > _LAST_TIME:
             raise UsageError(
                 f"a timer at {deadline!r} seconds since the epoch lies beyond the year 2262; "

@@ -142,7 +142,7 @@ class Context:
         its result dropped. It runs at least once: exactly once unless the process dies in it.
         On replay a recorded result is returned and the body does not run.
         """
-        task = running_task("ctx.run")
+        task = self._attempt.running_task("ctx.run")
         step = step_of(function)
         attempt = self._attempt
         ledger = attempt.ledger
@@ -188,13 +188,14 @@ class Context:
     @property
     def random(self) -> random.Random:
         """A generator seeded with the invocation id: the same numbers on replay. Not for secrets."""
+        self._attempt.running_task("ctx.random")
         if self._random is None:
             self._random = random.Random(self._attempt.start.random_seed)  # noqa: S311
         return self._random
 
     def uuid4(self) -> uuid.UUID:
         """A random UUID, the same on replay."""
-        running_task("ctx.uuid4")
+        self._attempt.running_task("ctx.uuid4")
         return uuid.UUID(int=self.random.getrandbits(128), version=4)
 
     # -- other handlers
@@ -247,7 +248,7 @@ class Context:
         its task, or ``cancel()``) the callee is sent CANCEL: ``on_cancel="request"`` does not
         wait for it to end, ``"wait"`` does, ``"abandon"`` sends nothing.
         """
-        task = running_task("ctx.call")
+        task = self._attempt.running_task("ctx.call")
         check_key(target, key)
         attempt, ledger = self._attempt, self._attempt.ledger
         parameter = target.encode_input(*argument)
@@ -332,7 +333,7 @@ class Context:
 
         It runs exactly once, outlives this handler, and is not cancelled with it.
         """
-        task = running_task("ctx.send")
+        task = self._attempt.running_task("ctx.send")
         check_key(target, key)
         ledger = self._attempt.ledger
         parameter = target.encode_input(*argument)
@@ -365,7 +366,7 @@ class Context:
 
     def invocation(self, target: str | IdempotentTarget | WorkflowTarget, /) -> InvocationHandle:
         """Another invocation, by id, idempotency key or workflow: attach, output, cancel, signal."""
-        running_task("ctx.invocation")
+        self._attempt.running_task("ctx.invocation")
         return InvocationHandle(
             self._attempt, InvocationTarget(target) if isinstance(target, str) else target
         )
@@ -377,7 +378,7 @@ class Context:
 
         Whoever knows the id resolves or rejects it: another handler, or an HTTP request.
         """
-        task = running_task("ctx.awakeable")
+        task = self._attempt.running_task("ctx.awakeable")
         signal = self._attempt.ledger.allocate_signal()
         text = awakeable_id(self._attempt.start.raw_id, signal)
         return Awakeable(text, self._listen(task, signal, f"awakeable {text}", serde_for(type)))
@@ -406,7 +407,7 @@ class Context:
 
         It may have come already. Every value is given to one future, in order.
         """
-        task = running_task("ctx.signal")
+        task = self._attempt.running_task("ctx.signal")
         return self._listen(task, name, f"signal {name}", serde_for(type))
 
     # -- about the invocation
@@ -450,11 +451,11 @@ class Context:
         return future
 
     def _complete_awakeable(self, id: str, result: Value | Failure) -> None:  # noqa: A002
-        task = running_task("ctx.resolve_awakeable")
+        task = self._attempt.running_task("ctx.resolve_awakeable")
         self._attempt.ledger.issue(CompleteAwakeable(id, result, task.entry_name("")))
 
     def _read_state(self, name: str, decode: Callable[[Any], Any]) -> DurableFuture[Any]:
-        task = running_task("ctx.get")
+        task = self._attempt.running_task("ctx.get")
         ledger = self._attempt.ledger
         completion_id = ledger.allocate()
         known = self._state.get(name)
@@ -506,7 +507,7 @@ class ObjectSharedContext(Context):
 
     def keys(self) -> DurableFuture[list[str]]:
         """The names of all state entries, sorted."""
-        task = running_task("ctx.keys")
+        task = self._attempt.running_task("ctx.keys")
         ledger = self._attempt.ledger
         completion_id = ledger.allocate()
         known = self._state.keys()
@@ -526,20 +527,20 @@ class ObjectContext(ObjectSharedContext):
 
     def set(self, name: str, value: object, *, type: Any = Any) -> None:  # noqa: A002
         """Write a state entry. It stays written, whatever becomes of the handler."""
-        task = running_task("ctx.set")
+        task = self._attempt.running_task("ctx.set")
         content = serde_for(type).serialize(value)
         self._attempt.ledger.issue(SetState(name, content, task.entry_name("")))
         self._state.set(name, content)
 
     def clear(self, name: str) -> None:
         """Remove a state entry; none there is no error."""
-        task = running_task("ctx.clear")
+        task = self._attempt.running_task("ctx.clear")
         self._attempt.ledger.issue(ClearState(name, task.entry_name("")))
         self._state.clear(name)
 
     def clear_all(self) -> None:
         """Remove all state entries of the object."""
-        task = running_task("ctx.clear_all")
+        task = self._attempt.running_task("ctx.clear_all")
         self._attempt.ledger.issue(ClearAllState(task.entry_name("")))
         self._state.clear_all()
 

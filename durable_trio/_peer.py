@@ -22,7 +22,6 @@ from ._journal._entries import (
     Void,
 )
 from ._not_ready import NOT_READY, NotReady
-from ._task import running_task
 from .serde import serde_for
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class SendHandle:
 
     def cancel(self) -> None:
         """Send it CANCEL, as soon as its id is known. Journaled."""
-        running_task("SendHandle.cancel")
+        self._attempt.running_task("SendHandle.cancel")
         self._attempt.ledger.cancel_callee(self._invocation, self._completion_id, self._name)
 
 
@@ -92,7 +91,7 @@ class InvocationHandle:
 
         Cancelling the wait does not cancel the invocation.
         """
-        task = running_task("InvocationHandle.attach")
+        task = self._attempt.running_task("InvocationHandle.attach")
         ledger, serde = self._attempt.ledger, serde_for(type)
         completion_id = ledger.allocate()
         ledger.issue(Attach(self._target, completion_id, task.entry_name("")))
@@ -104,7 +103,7 @@ class InvocationHandle:
     def output(self, type: Any = ...) -> DurableFuture[Any]: ...
     def output(self, type: Any = Any) -> DurableFuture[Any]:  # noqa: A002
         """Its result if it has ended, ``NOT_READY`` if it has not. ``TerminalError`` if it failed."""
-        task = running_task("InvocationHandle.output")
+        task = self._attempt.running_task("InvocationHandle.output")
         ledger, serde = self._attempt.ledger, serde_for(type)
         completion_id = ledger.allocate()
         ledger.issue(GetOutput(self._target, completion_id, task.entry_name("")))
@@ -129,7 +128,7 @@ class InvocationHandle:
         self._send(name, Failure(code, message, tuple((metadata or {}).items())))
 
     def _send(self, signal: int | str, result: Void | Value | Failure) -> None:
-        task = running_task("a signal")
+        task = self._attempt.running_task("a signal")
         if not isinstance(self._target, InvocationTarget):
             raise UsageError(
                 "a signal needs the invocation id: make the handle with ctx.invocation(<id>), "

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._journal._entries import CompletePromise, Failure, GetPromise, PeekPromise, Value, Void
 from ._not_ready import NOT_READY, NotReady
-from ._task import running_task
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -36,14 +35,14 @@ class DurablePromise(Generic[T]):
 
     def get(self) -> DurableFuture[T]:
         """Its value, once it is completed. ``TerminalError`` if it was rejected."""
-        task = running_task("DurablePromise.get")
+        task = self._attempt.running_task("DurablePromise.get")
         completion_id = self._attempt.ledger.allocate()
         self._attempt.ledger.issue(GetPromise(self._name, completion_id, task.entry_name("")))
         return self._attempt.future(f"promise {self._name}", completion_id, self._decode)
 
     def peek(self) -> DurableFuture[T | NotReady]:
         """Its value if it is completed, ``NOT_READY`` otherwise. ``TerminalError`` if rejected."""
-        task = running_task("DurablePromise.peek")
+        task = self._attempt.running_task("DurablePromise.peek")
         completion_id = self._attempt.ledger.allocate()
         self._attempt.ledger.issue(PeekPromise(self._name, completion_id, task.entry_name("")))
         return self._attempt.future(
@@ -63,7 +62,7 @@ class DurablePromise(Generic[T]):
         return self._complete(Failure(code, message, tuple((metadata or {}).items())))
 
     def _complete(self, result: Value | Failure) -> DurableFuture[None]:
-        task = running_task("DurablePromise.resolve")
+        task = self._attempt.running_task("DurablePromise.resolve")
         completion_id = self._attempt.ledger.allocate()
         self._attempt.ledger.issue(
             CompletePromise(self._name, result, completion_id, task.entry_name(""))
