@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -19,7 +20,8 @@ T = TypeVar("T")
 class _Gate:
     """One kind of read that is held back."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: float) -> None:
+        self.calls = calls
         self.reached = anyio.Event()
         self.opened = anyio.Event()
         self.waiting = 0
@@ -34,9 +36,9 @@ class SlowStore(MemoryStore):
         super().__init__()
         self._gates: dict[str, _Gate] = {}
 
-    def hold(self, read: str) -> None:
-        """Hold back the answers of a kind of read from now on."""
-        self._gates[read] = _Gate()
+    def hold(self, read: str, calls: float = math.inf) -> None:
+        """Hold back the answers of the next ``calls`` reads of a kind."""
+        self._gates[read] = _Gate(calls)
 
     async def held(self, read: str) -> None:
         """Wait until an answer is being held back."""
@@ -49,9 +51,11 @@ class SlowStore(MemoryStore):
         return gate.most
 
     async def _slowly(self, read: str, answer: Awaitable[T]) -> T:
-        value = await answer
         gate = self._gates.get(read)
         if gate is not None:
+            gate.calls -= 1
+        value = await answer
+        if gate is not None and gate.calls >= 0:
             gate.waiting += 1
             gate.most = max(gate.most, gate.waiting)
             gate.reached.set()

@@ -77,6 +77,7 @@ class App:
         async def nap(ctx: Context) -> None:
             with move_on_after(5000):
                 await ctx.timer(1000)
+            await ctx.signal("go")
 
         @tree.handler
         async def grow(ctx: ObjectContext, depth: int) -> str:
@@ -321,5 +322,6 @@ async def test_no_timer_is_left_of_a_killed_invocation(
         done = await runtime.send(app.nap)
         await clock.settle()
         await clock.advance(1000)
-        assert await runtime.attach(done.invocation_id) is None
         assert await timers_left(store, clock) == []
+        await runtime.resolve_signal(done.invocation_id, "go")
+        assert await runtime.attach(done.invocation_id) is None

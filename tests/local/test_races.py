@@ -217,11 +217,10 @@ async def test_pausing_waits_for_whoever_decides() -> None:
             group.start_soon(runtime.resolve_signal, receipt.invocation_id, "other", "x")
             await app.store.held("invocation")
             app.store.let_go("invocation")
-            app.store.hold("invocation")
+            app.store.hold("invocation", calls=1)
             await app.store.held("invocation")
             group.start_soon(runtime.pause, receipt.invocation_id)
-            for _ in range(20):
-                await anyio.lowlevel.checkpoint()
+            await app.clock.settle()
             app.store.let_go("invocation")
         await app.clock.settle()
 
