@@ -195,6 +195,7 @@ _GIVEN: Final = frozenset(
         "HandlerDecorator",
         "Handler",
         "RemoteHandler",
+        "Endpoint",
     ]
 )
 _WIDTH: Final = 96

@@ -331,12 +331,20 @@ def _checked_deadline(deadline: float) -> float:
 
 
 def move_on_after(seconds: float, *, shield: bool = False) -> CancelScope:
-    """A scope that is cancelled ``seconds`` after it was entered; what is in it is given up."""
+    """A scope that is cancelled ``seconds`` after it was entered; what is in it is given up.
+
+    ``with move_on_after(5) as scope:``; afterwards ``scope.cancelled_caught`` tells whether it
+    was. The deadline is a journaled timer: a crash does not start it anew, and a replay
+    cancels at the same place. ``ValueError`` for a negative time. ``shield`` as for ``CancelScope``.
+    """
     return CancelScope(relative_deadline=seconds, shield=shield)
 
 
 def move_on_at(deadline: float, *, shield: bool = False) -> CancelScope:
-    """A scope that is cancelled at ``deadline``, in seconds since the epoch."""
+    """A scope that is cancelled at ``deadline``, in seconds since the epoch, as ``ctx.now()`` has it.
+
+    Otherwise as ``move_on_after``.
+    """
     return CancelScope(deadline=deadline, shield=shield)
 
 
@@ -356,5 +364,8 @@ def fail_at(deadline: float, *, shield: bool = False) -> AbstractContextManager[
 
 
 def fail_after(seconds: float, *, shield: bool = False) -> AbstractContextManager[CancelScope]:
-    """Like ``move_on_after``, and raises ``TooSlowError`` when the time was not enough."""
+    """Like ``move_on_after``, and raises ``TooSlowError`` when the time was not enough.
+
+    A ``TooSlowError`` that leaves the handler ends the invocation with 408.
+    """
     return _fail(move_on_after(seconds, shield=shield))

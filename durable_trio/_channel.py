@@ -74,7 +74,11 @@ class _State:
 def open_memory_channel(
     max_buffer_size: float,
 ) -> tuple[MemorySendChannel[Any], MemoryReceiveChannel[Any]]:
-    """A channel that holds up to ``max_buffer_size`` values (0: hand over, ``math.inf``: no bound)."""
+    """A channel that holds up to ``max_buffer_size`` values (0: hand over, ``math.inf``: no bound).
+
+    Returns its two ends. Between the durable tasks of one handler; nothing is journaled.
+    ``ValueError`` for a size that is negative or no whole number.
+    """
     if max_buffer_size < 0 or (
         max_buffer_size != math.inf and max_buffer_size != int(max_buffer_size)
     ):

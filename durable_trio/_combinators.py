@@ -105,7 +105,8 @@ def _arrived(futures: tuple[DurableFuture[Any], ...]) -> list[tuple[int, Durable
 def wait_first(*futures: DurableFuture[T]) -> DurableFuture[tuple[int, DurableFuture[T]]]:
     """The first of ``futures`` to end, however it does: its index and the future itself.
 
-    Never raises their errors; ask the future. ``UsageError`` without any future.
+    Never raises their errors; ask the future. The others go on. First is who is first in
+    the journal, also among those that have ended already. ``UsageError`` without any future.
     """
     if not futures:
         raise UsageError("wait_first() of no futures would wait for ever; give it at least one")
@@ -143,7 +144,11 @@ def gather(
 @overload
 def gather(*futures: DurableFuture[T]) -> DurableFuture[tuple[T, ...]]: ...
 def gather(*futures: DurableFuture[Any]) -> DurableFuture[Any]:
-    """The values of all, in argument order; the first failure as soon as it arrives."""
+    """The values of all, in argument order; the first failure as soon as it arrives.
+
+    The others are not cancelled: they go on until their scope or task ends. A future that
+    was cancelled counts as a failure, ``FutureCancelledError``.
+    """
     combination = _Combination("gather", AwaitKind.ALL_SUCCEEDED_OR_FIRST_FAILED, futures)
     left = len(futures)
 
@@ -162,7 +167,10 @@ def gather(*futures: DurableFuture[Any]) -> DurableFuture[Any]:
 
 
 def wait_all(*futures: DurableFuture[Any]) -> DurableFuture[tuple[DurableFuture[Any], ...]]:
-    """All futures once every one has ended, in argument order. Never raises their errors."""
+    """All futures once every one has ended, in argument order. Never raises their errors.
+
+    Ask each for ``succeeded``, ``return_value`` or ``exception``.
+    """
     combination = _Combination("wait_all", AwaitKind.ALL_COMPLETED, futures)
     left = len(futures)
 

@@ -83,7 +83,9 @@ class Awakeable(NamedTuple):
     """An event that anybody completes by its id: ``id, event = ctx.awakeable(str)``."""
 
     id: str
+    """What it is completed by; the same on replay."""
     future: DurableFuture[Any]
+    """Ends with the value, or raises the ``TerminalError`` that it was rejected with."""
 
 
 class Context:
@@ -175,7 +177,11 @@ class Context:
     # -- time and chance
 
     def timer(self, seconds: Duration, *, name: str = "") -> DurableFuture[None]:
-        """A durable timer that ends ``seconds`` from now; survives crashes."""
+        """A durable timer that ends ``seconds`` from now: a future, to be combined with others.
+
+        What is journaled is the time at which it ends, so a replay does not start it anew.
+        ``UsageError`` for a negative duration. To just wait, use ``sleep``.
+        """
         deadline = self._attempt.clock.now() + to_seconds(seconds, "a timer")
         return self._attempt.start_timer(deadline, name)[0]
 
@@ -244,9 +250,15 @@ class Context:
     ) -> CallFuture[Any]:
         """Call another handler; the future gives its result or raises its ``TerminalError``.
 
-        The callee runs exactly once, whatever crashes. When the call is cancelled (its scope,
-        its task, or ``cancel()``) the callee is sent CANCEL: ``on_cancel="request"`` does not
-        wait for it to end, ``"wait"`` does, ``"abandon"`` sends nothing.
+        The callee is invoked exactly once, whatever crashes. When the call is cancelled (its
+        scope, its task, or ``cancel()``) the callee is sent CANCEL: ``on_cancel="request"`` does
+        not wait for it to end, ``"wait"`` does, ``"abandon"`` sends nothing.
+
+        ``key`` is that of the object or workflow. With an ``idempotency_key`` used before, by
+        anybody, for the same handler and key, it is that earlier invocation's result.
+        ``headers`` are for the callee's ``ctx.request``; ``scope`` and ``limit_key`` are a Restate
+        server's. ``UsageError`` for a missing or needless key or input, ``SerializationError`` for
+        an input that cannot be encoded, ``UnknownServiceError`` if nobody can serve it.
         """
         task = self._attempt.running_task("ctx.call")
         check_key(target, key)
@@ -329,9 +341,11 @@ class Context:
         limit_key: str | None = None,
         name: str = "",
     ) -> SendHandle:
-        """Start another handler without waiting for it, ``delay`` seconds from now.
+        """Start another handler without waiting for it, ``delay`` from now.
 
-        It runs exactly once, outlives this handler, and is not cancelled with it.
+        It is invoked exactly once, outlives this handler, and is not cancelled with it. The
+        time at which it starts is journaled. With an ``idempotency_key`` or workflow key used
+        before it is the earlier invocation. Otherwise as ``call``.
         """
         task = self._attempt.running_task("ctx.send")
         check_key(target, key)
@@ -365,7 +379,10 @@ class Context:
         return SendHandle(self._attempt, invocation, completion_id, entry_name)
 
     def invocation(self, target: str | IdempotentTarget | WorkflowTarget, /) -> InvocationHandle:
-        """Another invocation, by id, idempotency key or workflow: attach, output, cancel, signal."""
+        """Another invocation, by id, idempotency key or workflow: attach, output, cancel, signal.
+
+        Journals nothing; whether there is such an invocation is known when it is used.
+        """
         self._attempt.running_task("ctx.invocation")
         return InvocationHandle(
             self._attempt, InvocationTarget(target) if isinstance(target, str) else target
@@ -374,9 +391,10 @@ class Context:
     # -- events
 
     def awakeable(self, type: Any = Any) -> Awakeable:  # noqa: A002  # as ctx.get has it
-        """An event from outside: hand the id out, await the future.
+        """An event from outside: hand the id out, await the future, decoded as ``type``.
 
-        Whoever knows the id resolves or rejects it: another handler, or an HTTP request.
+        Whoever knows the id resolves or rejects it: another handler, or an HTTP request. It
+        may be completed before it is awaited, and once: later completions are ignored.
         """
         task = self._attempt.running_task("ctx.awakeable")
         signal = self._attempt.ledger.allocate_signal()
@@ -384,7 +402,11 @@ class Context:
         return Awakeable(text, self._listen(task, signal, f"awakeable {text}", serde_for(type)))
 
     def resolve_awakeable(self, id: str, value: object = None, *, type: Any = Any) -> None:  # noqa: A002
-        """Complete somebody's awakeable with a value. A second completion is ignored."""
+        """Complete somebody's awakeable with a value, encoded as ``type``. Journaled.
+
+        A second completion is ignored. ``UsageError`` for an id that is no awakeable's,
+        ``SerializationError`` for a value that cannot be encoded.
+        """
         self._complete_awakeable(id, Value(serde_for(type).serialize(value)))
 
     def reject_awakeable(
@@ -395,7 +417,7 @@ class Context:
         code: int = 500,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Complete somebody's awakeable with a ``TerminalError``."""
+        """Complete somebody's awakeable with a ``TerminalError``; see ``resolve_awakeable``."""
         self._complete_awakeable(id, Failure(code, message, _headers(metadata)))
 
     @overload
@@ -403,9 +425,10 @@ class Context:
     @overload
     def signal(self, name: str, type: Any = ...) -> DurableFuture[Any]: ...
     def signal(self, name: str, type: Any = Any) -> DurableFuture[Any]:  # noqa: A002
-        """The next value that is signalled to this invocation under ``name``.
+        """The next value that is signalled to this invocation under ``name``, decoded as ``type``.
 
-        It may have come already. Every value is given to one future, in order.
+        It may have come already. Every value is given to one future, in order. Awaiting
+        raises the ``TerminalError`` of a signal that was rejected.
         """
         task = self._attempt.running_task("ctx.signal")
         return self._listen(task, name, f"signal {name}", serde_for(type))
@@ -496,7 +519,11 @@ class ObjectSharedContext(Context):
     @overload
     def get(self, name: str, type: Any = ..., /, default: Any = ...) -> DurableFuture[Any]: ...
     def get(self, name: str, type: Any = Any, /, default: Any = None) -> DurableFuture[Any]:  # noqa: A002
-        """The state entry, decoded as ``type``; ``default`` if there is none."""
+        """The state entry, decoded as ``type``; ``default`` (None) if there is none.
+
+        What was read is journaled: a replay reads the same. Await it, also where the answer
+        is known at once. ``SerializationError`` for an entry that does not fit ``type``.
+        """
         serde = serde_for(type)
         return self._read_state(
             name,
@@ -526,7 +553,11 @@ class ObjectContext(ObjectSharedContext):
     __slots__ = ()
 
     def set(self, name: str, value: object, *, type: Any = Any) -> None:  # noqa: A002
-        """Write a state entry. It stays written, whatever becomes of the handler."""
+        """Write a state entry, encoded as ``type``.
+
+        It is journaled, and stays written whatever becomes of the handler. Without ``type``
+        the value has to be plain JSON. ``SerializationError`` for one that cannot be encoded.
+        """
         task = self._attempt.running_task("ctx.set")
         content = serde_for(type).serialize(value)
         self._attempt.ledger.issue(SetState(name, content, task.entry_name("")))
@@ -555,7 +586,7 @@ class WorkflowSharedContext(ObjectSharedContext):
     @overload
     def promise(self, name: str, type: Any = ..., /) -> DurablePromise[Any]: ...
     def promise(self, name: str, type: Any = Any, /) -> DurablePromise[Any]:  # noqa: A002
-        """The promise of this workflow key with this name."""
+        """The promise of this workflow key with this name, for a value of ``type``."""
         return DurablePromise(self._attempt, name, serde_for(type))
 
 

@@ -56,8 +56,11 @@ class TerminalError(DurableTrioError):
     ) -> None:
         super().__init__(message)
         self.message = message
+        """What went wrong, for people."""
         self.code = code
+        """What went wrong, as an HTTP status (500 unless told)."""
         self.metadata: dict[str, str] = dict(metadata or {})
+        """Labels for programs, handed on with the failure."""
 
     def __str__(self) -> str:
         return self.message
@@ -108,19 +111,32 @@ class UsageError(DurableTrioError):
 
 
 class ForeignAwaitError(UsageError):
-    """A handler awaited something that is not durable, outside of ``ctx.run``."""
+    """A handler awaited something that is not durable, outside of ``ctx.run``.
+
+    It fails the attempt and names the line; the handler cannot catch it.
+    """
 
 
 class ForeignDeadlineError(UsageError):
-    """A native timeout or cancel scope surrounds a durable wait, so the wall clock would decide."""
+    """A native timeout or cancel scope surrounds a durable wait, so the wall clock would decide.
+
+    It fails the attempt and names the line; the handler cannot catch it.
+    """
 
 
 class BusyWaitError(UsageError):
-    """A handler spins without waiting for anything that could ever change."""
+    """A handler spins without waiting for anything that could ever change.
+
+    It polls with ``checkpoint``, or catches the cancelled exception over and over. It fails
+    the attempt and names the line; the handler cannot catch it.
+    """
 
 
 class NotDurableTaskError(UsageError):
-    """A durable operation was called where no durable task runs."""
+    """A durable operation was called where no durable task runs.
+
+    In the body of a run, in a task or thread of the host's, or outside of any handler.
+    """
 
 
 class SerializationError(UsageError):
@@ -136,15 +152,24 @@ class UnknownServiceError(UsageError):
 
 
 class NonDeterminismError(DurableTrioError):
-    """The code did something else than its journal records."""
+    """The code did something else than its journal records.
+
+    The message is a report: the branch, the line, what was recorded, what the code did
+    now, the last command that matched, and the likely causes. The attempt fails, and
+    nothing is delivered; what becomes of the invocation says ``on_journal_mismatch``.
+    """
 
 
 class RetryableError(DurableTrioError):
-    """Raised by a handler or a run body to be retried after ``retry_after`` seconds."""
+    """Raised by a handler or a run body to be retried after ``retry_after`` seconds.
+
+    None leaves the delay to the retry policy. In a run the policy still says how often.
+    """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        """Seconds, or None."""
 
 
 class FutureCancelledError(DurableTrioError):

@@ -45,10 +45,15 @@ class FutureStatus(enum.Enum):
     """The status of a future; the names are those of ``anyio.TaskHandle.Status``."""
 
     PENDING = enum.auto()
+    """Has not ended."""
     FINISHED = enum.auto()
+    """Ended with a value."""
     CANCELLING = enum.auto()
+    """Was cancelled and has not ended: a child that cleans up, a callee that is waited for."""
     CANCELLED = enum.auto()
+    """Ended by being cancelled."""
     FAILED = enum.auto()
+    """Ended with an error."""
 
 
 class DurableFuture(Generic[T_co]):
@@ -86,6 +91,7 @@ class DurableFuture(Generic[T_co]):
     ) -> None:
         self.scheduler: Scheduler = scheduler
         self.name: str = name
+        """What it is called in messages."""
         self.sequence: int = scheduler.next_sequence()
         self.ended_at: int = -1
         self.leaf: int | tuple[int | str] | None = leaf

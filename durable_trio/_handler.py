@@ -79,15 +79,19 @@ class Handler(Generic[C_contra, P, O_co]):
     """
 
     function: Callable[Concatenate[C_contra, P], Coroutine[Any, Any, O_co]]
+    """What was decorated."""
     service: ServiceDefinition
     """The service it belongs to."""
     name: str
+    """What callers call it; unique in its service."""
     kind: HandlerKind
+    """How its invocations relate to each other."""
     place: Place
     """Where its options were given."""
     options: ServiceOptions
     """The options given to it; ``resolve_options`` tells which hold."""
     signature: HandlerSignature
+    """What its annotations say."""
     _input_serde: Serde[Any] | None = attrs.field(default=None, init=False)
     _output_serde: Serde[Any] | None = attrs.field(default=None, init=False)
 

@@ -78,6 +78,7 @@ class AttemptFailed:
 
 
 AttemptEnd: TypeAlias = AttemptCompleted | AttemptSuspended | AttemptFailed
+"""How an attempt ended, for its adapter."""
 
 _AWAKEABLE_PREFIX = "sign_1"
 

@@ -222,27 +222,33 @@ class ServiceOptions:
     inactivity_timeout: float | None = attrs.field(
         default=None, converter=optional_seconds, validator=optional(check_seconds)
     )
-    """How long an invocation may wait before it is asked to suspend."""
+    """How long an invocation may wait before it is asked to suspend. For a Restate server; the
+    embedded runtime goes by its own ``unload_after``."""
     abort_timeout: float | None = attrs.field(
         default=None, converter=optional_seconds, validator=optional(check_seconds)
     )
-    """How long it has to suspend once it was asked; then its attempt is aborted."""
+    """How long it has to suspend once it was asked; then its attempt is aborted. For a Restate
+    server."""
     journal_retention: float | None = attrs.field(
         default=None, converter=optional_seconds, validator=optional(check_seconds)
     )
-    """How long the journal of a completed invocation is kept."""
+    """How long the journal of a completed invocation is kept: a day, unless the runtime or
+    server says otherwise."""
     idempotency_retention: float | None = attrs.field(
         default=None, converter=optional_seconds, validator=optional(check_seconds)
     )
-    """How long the result under an idempotency key is kept. Not for ``@workflow.main``."""
+    """How long the result under an idempotency key is kept, by default a day. Not for
+    ``@workflow.main``."""
     workflow_retention: float | None = attrs.field(
         default=None, converter=optional_seconds, validator=optional(check_seconds)
     )
-    """How long the result, state and promises of a workflow are kept. ``@workflow.main`` only."""
+    """How long the result, state and promises of a workflow are kept after its end, by default a
+    day. ``@workflow.main`` only."""
     ingress_private: bool | None = attrs.field(default=None, validator=optional(_check_bool))
     """Whether only other handlers may call it, and nobody from outside."""
     lazy_state: bool | None = attrs.field(default=None, validator=optional(_check_bool))
-    """Whether state is fetched when asked for, not sent along. Not for a ``Service``."""
+    """Whether state is fetched when asked for, not sent along. For a Restate server. Not for a
+    ``Service``."""
     retry_policy: InvocationRetryPolicy | None = attrs.field(
         default=None, validator=optional(_check_retry_policy)
     )
@@ -255,8 +261,9 @@ class ServiceOptions:
     as_terminal_error: ErrorMapping | None = attrs.field(
         default=None, validator=optional(_check_callable)
     )
-    """Maps an error that leaves the handler or a run to the ``TerminalError`` it means, or to
-    None for one that is retried. It is not asked about a ``TerminalError``."""
+    """Maps an error that leaves the handler to the ``TerminalError`` it means, or to None for one
+    that is retried. It is not asked about a ``TerminalError``, nor about errors of run bodies,
+    which the run's ``RetryPolicy`` is for."""
     contexts: tuple[ContextFactory, ...] | None = attrs.field(
         default=None, converter=_as_tuple, validator=optional(_check_factories)
     )

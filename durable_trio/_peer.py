@@ -87,9 +87,9 @@ class InvocationHandle:
     @overload
     def attach(self, type: Any = ...) -> DurableFuture[Any]: ...
     def attach(self, type: Any = Any) -> DurableFuture[Any]:  # noqa: A002  # as ctx.get has it
-        """Wait for its result, decoded as ``type``. ``TerminalError`` if it failed.
+        """Wait for its result, decoded as ``type``. Cancelling the wait does not cancel it.
 
-        Cancelling the wait does not cancel the invocation.
+        ``TerminalError`` as it failed; 404 if it is unknown.
         """
         task = self._attempt.running_task("InvocationHandle.attach")
         ledger, serde = self._attempt.ledger, serde_for(type)
@@ -102,7 +102,10 @@ class InvocationHandle:
     @overload
     def output(self, type: Any = ...) -> DurableFuture[Any]: ...
     def output(self, type: Any = Any) -> DurableFuture[Any]:  # noqa: A002
-        """Its result if it has ended, ``NOT_READY`` if it has not. ``TerminalError`` if it failed."""
+        """Its result if it has ended, ``NOT_READY`` if it has not.
+
+        ``TerminalError`` as it failed; 404 if it is unknown. On replay it is what it was.
+        """
         task = self._attempt.running_task("InvocationHandle.output")
         ledger, serde = self._attempt.ledger, serde_for(type)
         completion_id = ledger.allocate()
@@ -114,11 +117,17 @@ class InvocationHandle:
         )
 
     def cancel(self) -> None:
-        """Send it CANCEL. Journaled; it does not wait for the invocation to end."""
+        """Send it CANCEL. Journaled; it does not wait for the invocation to end.
+
+        ``UsageError`` if it is not named by its id, as for ``signal``.
+        """
         self._send(CANCEL_SIGNAL, VOID)
 
     def signal(self, name: str, value: object = None, *, type: Any = Any) -> None:  # noqa: A002
-        """Resolve its signal of this name with a value."""
+        """Resolve its signal of this name with a value, encoded as ``type``. Journaled.
+
+        Every one counts: the invocation takes them in order. One that has ended ignores them.
+        """
         self._send(name, Value(serde_for(type).serialize(value)))
 
     def reject_signal(

@@ -259,3 +259,4 @@ Write: TypeAlias = (
     | PutPromiseWaiter
     | DeletePromiseWaiters
 )
+"""One change of what a store keeps."""

@@ -23,7 +23,9 @@ class Request:
     id: str
     """The invocation id, the same in every attempt."""
     service: str
+    """The service's name."""
     handler: str
+    """The handler's name."""
     key: str
     """The key of the object or workflow; empty for a service."""
     headers: Mapping[str, str]
@@ -31,12 +33,15 @@ class Request:
     body: bytes
     """The input, undecoded."""
     idempotency_key: str | None
+    """The key that the caller made it with, if any."""
     attempt: int
     """The number of this attempt, from 1. Not for decisions: it differs on replay."""
     attempt_headers: Mapping[str, str]
     """Headers of this attempt's own request (tracing). Not for decisions."""
     scope: str | None = None
+    """The scope it runs in, on a Restate server that has them."""
     limit_key: str | None = None
+    """The limit key it counts for, on a Restate server that has them."""
 
 
 class ReplayAwareLogger(logging.LoggerAdapter[logging.Logger]):

@@ -84,8 +84,11 @@ class ServiceDefinition:
     """
 
     name: str
+    """What callers call it; unique in a runtime or endpoint."""
     kind: ServiceKind
+    """Which of the three it is."""
     options: ServiceOptions
+    """The options given to it."""
     _handlers: dict[str, AnyHandler] = attrs.field(factory=dict[str, AnyHandler], init=False)
     _bound: bool = attrs.field(default=False, init=False)
 

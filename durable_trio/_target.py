@@ -47,10 +47,14 @@ class CallTarget(Protocol[P, O_co]):
     """
 
     @property
-    def service_name(self) -> str: ...
+    def service_name(self) -> str:
+        """The name of its service."""
+        ...
 
     @property
-    def handler_name(self) -> str: ...
+    def handler_name(self) -> str:
+        """Its name, as callers use it."""
+        ...
 
     @property
     def keyed(self) -> bool | None:
@@ -58,10 +62,14 @@ class CallTarget(Protocol[P, O_co]):
         ...
 
     @property
-    def input_serde(self) -> Serde[Any]: ...
+    def input_serde(self) -> Serde[Any]:
+        """Encodes the input."""
+        ...
 
     @property
-    def output_serde(self) -> Serde[Any]: ...
+    def output_serde(self) -> Serde[Any]:
+        """Decodes the output."""
+        ...
 
     def encode_input(self, *args: P.args, **kwargs: P.kwargs) -> bytes:
         """The body of a call. ``UsageError`` for an input too many or too few.
@@ -104,9 +112,13 @@ class RemoteHandler(Generic[P, O_co]):
     """The handle of a handler that is served by somebody else. Made by ``remote``."""
 
     service_name: str
+    """The name of its service."""
     handler_name: str
+    """Its name, as callers use it."""
     input_serde: Serde[Any]
+    """Encodes the input."""
     output_serde: Serde[Any]
+    """Decodes the output."""
     has_input: bool | None
     """Whether it takes an input. None: not known."""
     keyed: bool | None = None

@@ -60,7 +60,10 @@ def checkpoint() -> Generator[Trap, Any, None]:
 
 
 async def sleep(seconds: float) -> None:
-    """Sleep durably: a journaled timer, which goes on while no process runs."""
+    """Sleep durably, for ``seconds``: a journaled timer, which goes on while no process runs.
+
+    A replay waits for the rest of the time, or not at all. ``ValueError`` for a negative time.
+    """
     if math.isnan(seconds) or seconds < 0:
         raise ValueError(f"a sleep is a number of seconds from 0 on, got {seconds!r}")
 
@@ -82,7 +85,7 @@ async def sleep_until(deadline: float) -> None:
 
 
 async def sleep_forever() -> None:
-    """Wait until cancelled. Journals nothing."""
+    """Wait until cancelled. Journals nothing; while all wait like this the invocation is suspended."""
     task = running_task("sleep_forever")
     await check_cancelled(task)
     while True:

@@ -66,8 +66,10 @@ class StateKeys:
 
 
 VOID: Final = Void()
+"""The one answer without a value."""
 
 Result: TypeAlias = Void | Value | Failure | InvocationId | StateKeys
+"""What a completion may bring."""
 
 
 # -- notifications
@@ -90,6 +92,7 @@ class Signal:
 
 
 Notification: TypeAlias = Completion | Signal
+"""What came back. The order of the notifications in the journal is the order of their delivery."""
 
 
 # -- targets of attach and get-output
@@ -104,7 +107,10 @@ class InvocationTarget:
 
 @attrs.frozen
 class IdempotentTarget:
-    """An invocation named by the idempotency key it was made with."""
+    """An invocation named by the idempotency key it was made with.
+
+    ``key`` is that of the object, None for a service. ``scope`` is a Restate server's.
+    """
 
     service: str
     handler: str
@@ -115,7 +121,7 @@ class IdempotentTarget:
 
 @attrs.frozen
 class WorkflowTarget:
-    """The one run of a workflow with this key."""
+    """The one run of a workflow with this key. ``scope`` is a Restate server's."""
 
     workflow: str
     key: str
@@ -123,6 +129,7 @@ class WorkflowTarget:
 
 
 Target: TypeAlias = InvocationTarget | IdempotentTarget | WorkflowTarget
+"""How an invocation may be named."""
 
 
 # -- commands
@@ -341,8 +348,10 @@ Command: TypeAlias = (
     | SendSignal
     | CompleteAwakeable
 )
+"""What a handler did."""
 
 Entry: TypeAlias = Command | Notification
+"""One entry of a journal."""
 
 
 # -- what an attempt waits for

@@ -61,9 +61,9 @@ class LocalRuntime:
     cancelled and the ``StoreError`` leaves it.
 
     ``defaults`` are options for all services. An invocation that waits for longer than
-    ``unload_after`` leaves memory and is replayed when something arrives; ``max_active``
-    bounds how many are in memory, the others wait. ``shutdown_grace`` is how long leaving
-    waits for run bodies. Durations are seconds or ``timedelta``.
+    ``unload_after`` (1 s) leaves memory and is replayed when something arrives; ``max_active``
+    (10,000) bounds how many are in memory, the others wait. ``shutdown_grace`` (10 s) is how
+    long leaving waits for run bodies. Durations are seconds or ``timedelta``.
     """
 
     def __init__(

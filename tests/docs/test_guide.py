@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from durable_trio import IdempotentTarget, StoreWriteError, TerminalError
@@ -244,13 +245,22 @@ def test_the_report_of_a_divergence_is_shown_as_it_is(capsys: pytest.CaptureFixt
     assert page.partition("```text\n")[2].partition("```")[0] in printed
 
 
+@each_loop
+def test_handlers_are_served_to_a_server(backend: Any) -> None:
+    """The endpoint comes up, and goes when it is told to."""
+    example = runpy.run_path(str(EXAMPLES / "guide_restate.py"))
+
+    anyio.run(example["main"], "127.0.0.1:0", anyio.lowlevel.checkpoint, backend=backend)
+
+
 def test_every_example_of_the_guide_is_tested() -> None:
     """A file that nobody runs is not shown."""
     files = {path.stem for path in EXAMPLES.glob("guide_*.py")}
 
-    assert set(PRINTED) == files | {"readme"}
+    assert set(PRINTED) == files - {"guide_restate"} | {"readme"}
     assert {name for name, *_ in PLAYS} >= files - {
         "guide_changes",
+        "guide_restate",
         "guide_running",
         "guide_testing",
     }

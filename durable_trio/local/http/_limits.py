@@ -23,7 +23,10 @@ def _positive(instance: object, attribute: attrs.Attribute[Any], value: Any) -> 
 
 @attrs.frozen
 class Limits:
-    """See the module's docstring. The defaults suit a service on one machine."""
+    """What a client may use of an ``HttpIngress`` before it is refused or left.
+
+    Sizes are bytes, times are seconds. The defaults suit a service on one machine.
+    """
 
     max_connections: int = attrs.field(default=1_000, validator=_positive)
     """At once. One more takes the place of the longest idle one, or is answered 503."""
