@@ -396,16 +396,22 @@ class Attempt:
 
     def _diverged(self, mismatch: Mismatch) -> BaseException:
         running = self.scheduler.running
-        now = mismatch.now.name if mismatch.now is not None else ""
-        site = call_site() if running is not None else self._waiting_line()
-        branch = running.path if running is not None else branch_of(now)
+        if running is not None:
+            branch, site = running.path, call_site()
+        else:
+            command = mismatch.now or mismatch.recorded
+            branch = branch_of(command.name) if command is not None else ""
+            site = self._waiting_line(branch)
         self._command_index = mismatch.index
         self._fail(NonDeterminismError(report(mismatch, branch=branch, site=site)))
         return self._host.cancelled()
 
-    def _waiting_line(self) -> str:
-        last = self.scheduler.last or next(iter(self.scheduler.tasks), None)
-        return where(last.coroutine) if last is not None else "<the handler has ended>"
+    def _waiting_line(self, branch: str) -> str:
+        """Where the task of this branch waits; failing that the one that ran last."""
+        tasks = self.scheduler.tasks
+        own = (task for task in tasks if task.path == branch)
+        task = next(own, None) or self.scheduler.last or next(iter(tasks), None)
+        return where(task.coroutine) if task is not None else "<the handler has ended>"
 
     def _finish(self) -> None:
         """The handler has ended: journal its output, unless it is to be retried."""

@@ -222,6 +222,9 @@ class Ledger:
         # A second answer to the same command is ignored; an answer to a command that
         # was never issued means that the code now does less than it did.
         if notification.completion_id >= self._next_completion:
+            if self.cursor.replaying:
+                raise self.cursor.left_over(ended=False)
+
             raise Mismatch(
                 recorded=None, now=None, last=self.cursor.last, index=self.cursor.command_index
             )
