@@ -330,7 +330,8 @@ class Attempt:
         if (backoff := self.bodies.long_backoff()) is not None:
             self._retry_after, body = backoff
             self._command_index = body.command_index
-            self._fail(TimeoutError(f"the run {body.name!r} backs off"))
+            assert body.error is not None
+            self._fail(body.error)
             return
 
         await self._wait()

@@ -7,8 +7,8 @@ ends, is the ledger's.
     in command order; never if its result is recorded or its future has ended (S7).
  2. A failing body is retried in place while its siblings go on. Only a terminal error,
     success, or a used-up policy proposes a result.
- 3. When all that executes are bodies in a long backoff, ``long_backoff`` tells the
-    delay: the attempt may end and leave the waiting to the runtime.
+ 3. When all that executes are bodies in a long backoff, and no result is on its way,
+    ``long_backoff`` tells the delay: the attempt may end and leave the waiting to the runtime.
  4. Cancelling a run's future aborts its body for real. A thread's work cannot be
     aborted: it is abandoned and its result dropped.
 """
@@ -63,6 +63,8 @@ class RunBody:
     inline: bool
     """A plain function that does not block: it needs no task of its own."""
     scope: HostScope | None = None
+    error: Exception | None = None
+    """What its last try failed with."""
 
     @property
     def over(self) -> bool:
@@ -84,6 +86,7 @@ class Bodies:
         "_host",
         "_journal",
         "_pending",
+        "_proposed",
         "_start",
         "_wake",
         "closing",
@@ -109,6 +112,8 @@ class Bodies:
         self._pending: dict[RunBody, None] = {}
         self._backing_off: dict[RunBody, float] = {}
         self._executing: dict[RunBody, None] = {}
+        self._proposed: list[RunBody] = []
+        """Those whose results may not have been delivered yet."""
         self._first = True
         self.closing: bool = False
         """Whether the attempt suspends as soon as nothing executes."""
@@ -137,6 +142,9 @@ class Bodies:
         if not self._backing_off or len(self._backing_off) < len(self._executing):
             return None
 
+        if not all(body.future.done for body in self._proposed):
+            return None
+
         body = min(self._backing_off, key=self._backing_off.__getitem__)
         delay = self._backing_off[body] - self._clock.now()
         return (delay, body) if delay > LONG_BACKOFF else None
@@ -146,6 +154,7 @@ class Bodies:
         if not self._pending:
             return
 
+        self._proposed = [body for body in self._proposed if not body.future.done]
         pending, self._pending = self._pending, {}
         for body in pending:
             error = None
@@ -166,12 +175,16 @@ class Bodies:
             if inspect.isawaitable(value):
                 return _NotInline(value)
 
-            self._journal.propose(body.completion_id, Value(body.serde.serialize(value)))
+            self._propose(body, Value(body.serde.serialize(value)))
         except Exception as error:  # handled as any body's error, in its task
             return error
         except BaseException as error:  # KeyboardInterrupt and its like
             self._fail(error)
         return None
+
+    def _propose(self, body: RunBody, result: Value | Failure) -> None:
+        self._proposed.append(body)
+        self._journal.propose(body.completion_id, result)
 
     async def _execute(self, body: RunBody, scope: HostScope, error: Exception | None) -> None:
         current.set(RunBodyMarker(body.name))
@@ -180,7 +193,7 @@ class Bodies:
             with scope:
                 result = None if body.over else await self._result(body, error)
                 if result is not None and not body.over:
-                    self._journal.propose(body.completion_id, result)
+                    self._propose(body, result)
         except BaseException as raised:
             if not is_fatal(raised, self._host.cancelled_type):
                 raise
@@ -211,6 +224,7 @@ class Bodies:
                 return None
             except Exception as failed:  # any other error of a body is retried
                 error = None
+                body.error = failed
                 retries += 1
                 elapsed += max(0.0, self._clock.now() - began)
                 if body.policy.exhausted(retries, elapsed):

@@ -20,7 +20,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._exceptions import CancelledError, InvocationTimeoutError, TerminalError
+from ._exceptions import CancelledError, InvocationTimeoutError, TerminalError, UsageError
 from ._future import DurableFuture, FutureStatus
 from ._journal._entries import (
     CANCEL_SIGNAL,
@@ -72,7 +72,6 @@ class Ledger:
         "_next_completion",
         "_next_signal",
         "_on_cancel",
-        "appended",
         "commands",
         "cursor",
         "scheduler",
@@ -89,8 +88,6 @@ class Ledger:
         self.cursor: Cursor = cursor
         self.scheduler: Scheduler = scheduler
         self.commands: int = 0
-        self.appended: bool = False
-        """Whether this attempt has added a command to the journal."""
         self._journal = journal
         self._diverged = diverged
         self._on_cancel = on_cancel
@@ -121,7 +118,8 @@ class Ledger:
         """Do a command: match it against the recorded one, or append it.
 
         Returns the recorded command on replay, the given one otherwise. Raises the
-        host's cancelled exception during teardown, and when the command diverges.
+        host's cancelled exception during teardown, and when the command diverges; the
+        journal's ``UsageError`` for a command that can never work, which ends the attempt.
         """
         scheduler = self.scheduler
         if scheduler.closed:
@@ -133,8 +131,12 @@ class Ledger:
             except Mismatch as mismatch:
                 raise self._diverged(mismatch) from None
         else:
-            self._journal.append(command)
-            self.appended = True
+            try:
+                self._journal.append(command)
+            except UsageError as error:
+                # Caught by the handler it would be a mismatch on replay: nothing is recorded.
+                scheduler.fail(error)
+                raise
         self.commands += 1
         scheduler.progress()
         return command
