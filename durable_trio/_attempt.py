@@ -468,8 +468,14 @@ class Attempt:
                 self._command_index,
             )
 
-        assert self._suspended is not None
-        return AttemptSuspended(self._suspended)
+        if self._suspended is not None:
+            return AttemptSuspended(self._suspended)
+
+        swallowed = UsageError(
+            f"one of the `contexts` of {self.handler!r} swallowed the cancellation that ended this "
+            "attempt. Let it propagate, and use no timeout there: the runtime has its own."
+        )
+        return AttemptFailed(retry_failure(swallowed), swallowed)
 
     # -- what is foreign
 

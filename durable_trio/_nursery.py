@@ -13,6 +13,7 @@ the scheduler's.
 from __future__ import annotations
 
 import contextvars
+import inspect
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from ._cancel import CancelScope
@@ -200,18 +201,21 @@ def _coroutine(async_fn: Callable[..., Any], args: tuple[Any, ...]) -> Coroutine
             "`start_soon(fn, x)` instead of `start_soon(fn(x))`."
         )
 
-    coroutine = async_fn(*args)
-    if hasattr(coroutine, "send") and hasattr(coroutine, "throw"):
-        return coroutine  # type: ignore[no-any-return]  # checked by shape
+    code = getattr(async_fn, "__code__", None)
+    if code is not None and code.co_flags & inspect.CO_COROUTINE:
+        coroutine: Coroutine[Any, Any, Any] = async_fn(*args)
+        return coroutine
 
-    if hasattr(coroutine, "__await__"):
-        return _await(coroutine)
+    # Whatever else it is may do something when it is called: that is the child's, too.
+    return _call(async_fn, args)
+
+
+async def _call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    awaitable = function(*args)
+    if inspect.isawaitable(awaitable):
+        return await awaitable
 
     raise UsageError(
-        f"start_soon needs an async function, got {branch_name(async_fn)!r}, which returned "
-        f"{type(coroutine).__name__}. Declare it `async def`, or run it with ctx.run()."
+        f"start_soon needs an async function, got {branch_name(function)!r}, which returned "
+        f"{type(awaitable).__name__}. Declare it `async def`, or run it with ctx.run()."
     )
-
-
-async def _await(awaitable: Awaitable[T]) -> T:
-    return await awaitable

@@ -23,7 +23,7 @@ from durable_trio import (
 )
 from durable_trio.abc import AttemptEnd, AttemptFailed
 
-from .world import World, play, service_handler, value
+from .world import World, error, play, service_handler, value
 
 if TYPE_CHECKING:
     from durable_trio import Context
@@ -243,10 +243,26 @@ def test_a_plain_function_is_refused(backend: str) -> None:
 
     async def handler(ctx: Context) -> None:
         async with open_nursery() as nursery:
-            with pytest.raises(UsageError, match=r"'len', which returned int"):
-                nursery.start_soon(len, "abc")  # type: ignore[arg-type]
+            nursery.start_soon(len, "abc")  # type: ignore[arg-type]
 
-    assert value(service_handler(handler), backend) is None
+    found = error(service_handler(handler), backend)
+
+    assert isinstance(found, ExceptionGroup)
+    assert "'len', which returned int" in str(found.exceptions[0])
+
+
+def test_what_a_function_does_when_it_is_called_is_the_child_s(backend: str) -> None:
+    """``start_soon(ctx.run, fn)`` journals in the branch, and ends with it."""
+
+    async def handler(ctx: Context) -> None:
+        async with open_nursery() as nursery:
+            nursery.start_soon(ctx.run, give, 1)
+            nursery.start_soon(lambda: ctx.run(give, 2), name="branch")
+            ctx.run(give, 3)
+
+    _, world = play(service_handler(handler), backend)
+
+    assert ["Run give", "Run run[0]/give", "Run branch[0]/give"] == world.names
 
 
 def test_a_nursery_that_is_not_entered_starts_nothing(backend: str) -> None:
