@@ -30,7 +30,7 @@ from typing import (
 from ._bodies import RunBody
 from ._duration import to_seconds
 from ._exceptions import UsageError
-from ._future import DurableFuture, FutureStatus
+from ._future import DurableFuture
 from ._invocation import awakeable_id
 from ._journal._entries import (
     Call,
@@ -53,6 +53,7 @@ from ._journal._entries import (
     Void,
     WorkflowTarget,
 )
+from ._ledger import settle
 from ._peer import CallFuture, InvocationHandle, OnCancel, SendHandle
 from ._promise import DurablePromise
 from ._request import ReplayAwareLogger, Request
@@ -496,9 +497,10 @@ class Context:
         if isinstance(recorded, GetState | GetStateKeys):
             return self._attempt.future(name, completion_id, decode)
 
-        result = recorded.result if isinstance(recorded, GetEagerState) else recorded.keys
+        # Settled as a lazy read is: what does not fit is raised where it is awaited.
+        result: Any = recorded.result if isinstance(recorded, GetEagerState) else recorded.keys
         future: DurableFuture[Any] = DurableFuture(self._attempt.scheduler, name)
-        future.end(FutureStatus.FINISHED, decode(result))
+        settle(future, decode, result)
         return future
 
 

@@ -189,6 +189,8 @@ class World:
         self._forgetful = forgetful
         self._options = options
         self._start = dict(start or {})
+        self.known_state: Mapping[str, bytes] = self._start.get("state", {})
+        """What the world answers lazy reads of the state with."""
         self._happenings: dict[int, Happening] = {}
         self._calls: dict[str, Call] = {}
         self._promises: dict[str, Value | Failure] = {}
@@ -413,11 +415,11 @@ class World:
                 number = command.invocation_id_completion
                 self._will(f"id {command.name}", number, InvocationId(f"inv_{number}"))
             case GetState(key, completion_id, _) if completion_id not in answered:
-                content = self._start.get("state", {}).get(key)
+                content = self.known_state.get(key)
                 result = VOID if content is None else Value(content)
                 self._will(f"state {key}", completion_id, result)
             case GetStateKeys(completion_id, _) if completion_id not in answered:
-                keys = StateKeys(tuple(sorted(self._start.get("state", {}))))
+                keys = StateKeys(tuple(sorted(self.known_state)))
                 self._will("keys", completion_id, keys)
             case CompletePromise(key, result, completion_id, _):
                 known = self._promises.setdefault(key, result)
