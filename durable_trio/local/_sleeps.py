@@ -39,7 +39,7 @@ class Sleeps:
         self._queue = queue
         self._unsure = {sleep.completion_id: sleep for sleep in recorded}
         self._forgotten: list[int] = []
-        self.outstanding = set(self._unsure)
+        self.outstanding: set[int] = set(self._unsure)
         """The completion ids of all that may be in the store."""
 
     @property
