@@ -124,7 +124,7 @@ class Stage:
                 chance = (self.ctx.random.random(), str(self.ctx.uuid4()))
                 return (await self.ctx.now(), *chance)
             case p.Checkpoint():
-                return await checkpoint()
+                return await checkpoint()  # type: ignore[func-returns-value]
             case p.Raise(kind):
                 raise TerminalError("raised", 418) if kind == "terminal" else ValueError("raised")
             case p.Seq(steps):
@@ -256,11 +256,11 @@ class Stage:
             case "keys":
                 return await self.ctx.keys()
             case "set":
-                return self.ctx.set(program.key, f"set {self.number()}")
+                return self.ctx.set(program.key, f"set {self.number()}")  # type: ignore[func-returns-value]
             case "clear":
-                return self.ctx.clear(program.key)
+                return self.ctx.clear(program.key)  # type: ignore[func-returns-value]
             case "clear_all":
-                return self.ctx.clear_all()
+                return self.ctx.clear_all()  # type: ignore[func-returns-value]
 
     async def _promise(self, program: p.Promise) -> object:
         promise = self.ctx.promise(program.key, str)
@@ -270,9 +270,9 @@ class Stage:
             case "peek":
                 return str(await promise.peek())
             case "resolve":
-                return await promise.resolve("resolved")
+                return await promise.resolve("resolved")  # type: ignore[func-returns-value]
             case "reject":
-                return await promise.reject("rejected")
+                return await promise.reject("rejected")  # type: ignore[func-returns-value]
 
     async def _peer(self, program: p.Peer) -> object:
         number = self.number()
@@ -280,13 +280,13 @@ class Stage:
             case "send":
                 return await self.ctx.send(PEER, "sent", name=f"send{number}").invocation_id()
             case "send and cancel":
-                return self.ctx.send(PEER, "sent", delay=5, name=f"send{number}").cancel()
+                return self.ctx.send(PEER, "sent", delay=5, name=f"send{number}").cancel()  # type: ignore[func-returns-value]
             case "attach":
                 return await self.ctx.invocation("inv_2").attach(str)
             case "output":
                 return str(await self.ctx.invocation("inv_2").output(str))
             case "signal":
-                return self.ctx.invocation("inv_2").signal("a", "hello", type=str)
+                return self.ctx.invocation("inv_2").signal("a", "hello", type=str)  # type: ignore[func-returns-value]
             case "call id":
                 call = self._call(number, "ok", "request")
                 return await call.invocation_id()
@@ -300,21 +300,21 @@ class Stage:
         )
         match program.do:
             case "set":
-                return self._events[program.name].set()
+                return self._events[program.name].set()  # type: ignore[func-returns-value]
             case "wait":
-                return await self._events[program.name].wait()
+                return await self._events[program.name].wait()  # type: ignore[func-returns-value]
             case "notify":
                 async with condition:
-                    return condition.notify()
+                    return condition.notify()  # type: ignore[func-returns-value]
             case "await notification":
                 async with condition:
-                    return await condition.wait()
+                    return await condition.wait()  # type: ignore[func-returns-value]
             case "send":
-                return await sender.send(f"sent {self.number()}")
+                return await sender.send(f"sent {self.number()}")  # type: ignore[func-returns-value]
             case "receive":
                 return await receiver.receive()
             case "close":
-                return sender.close()
+                return sender.close()  # type: ignore[func-returns-value]
             case _:
                 raise AssertionError(f"no such operation: {program}")
         raise AssertionError("a condition swallowed an exception")

@@ -235,7 +235,7 @@ def test_a_scope_hands_its_pending_futures_to_its_parent(backend: str) -> None:
     async def handler(ctx: Context) -> int:
         with CancelScope():
             future = ctx.run(give, 1)
-        return await future
+        return await future  # type: ignore[no-any-return]
 
     assert value(service_handler(handler), backend) == 1
 
@@ -335,7 +335,7 @@ def test_a_long_row_of_caught_cancellations_is_no_swallowing(backend: str) -> No
         for _ in range(300):
             with CancelScope() as scope:
                 async with open_nursery() as nursery:
-                    nursery.start_soon(lambda: give(scope.cancel()))
+                    nursery.start_soon(lambda: give(scope.cancel()))  # type: ignore[func-returns-value]
                     await sleep_forever()
         with CancelScope() as scope:
             scope.cancel()

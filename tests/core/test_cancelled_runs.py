@@ -312,7 +312,7 @@ def test_cancelling_a_thread_abandons_it_and_drops_its_result(backend: str) -> N
         future.cancel()
         result = await ctx.run(give, "went on")
         go.set()
-        return result
+        return result  # type: ignore[no-any-return]
 
     end, world = play(service_handler(handler), backend)
 

@@ -184,7 +184,7 @@ def test_first_success_overlooks_failures(backend: str) -> None:
     """The first that succeeds counts."""
 
     async def handler(ctx: Context) -> str:
-        return await first_success(
+        return await first_success(  # type: ignore[no-any-return]
             ctx.run(refuse, "no", name="a"), ctx.run(give, "yes"), ctx.timer(60)
         )
 
@@ -238,7 +238,7 @@ def test_as_completed_of_nothing_is_over_at_once(backend: str) -> None:
     """An empty iteration."""
 
     async def handler(ctx: Context) -> int:
-        return len([each async for each in as_completed()])
+        return len([each async for each in as_completed()])  # type: ignore[var-annotated]
 
     assert value(service_handler(handler), backend) == 0
 
@@ -482,7 +482,7 @@ def test_a_loser_that_returns_all_the_same_changes_nothing(backend: str) -> None
     """The winner's value counts."""
 
     async def handler(ctx: Context) -> str:
-        async def stubborn() -> str:
+        async def stubborn() -> str:  # type: ignore[return]
             with CancelScope(shield=True):
                 return await ctx.run(give, "late", name="late")
 
@@ -538,7 +538,7 @@ def test_amap_keeps_the_order_of_its_input(backend: str) -> None:
 
     async def handler(ctx: Context) -> list[int]:
         async def double(item: int) -> int:
-            return 2 * await ctx.run(give, item, name=f"step{item}")
+            return 2 * await ctx.run(give, item, name=f"step{item}")  # type: ignore[no-any-return]
 
         return await amap(double, [1, 2, 3])
 

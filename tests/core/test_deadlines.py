@@ -368,7 +368,7 @@ def test_timers_are_futures(backend: str) -> None:
 
     async def handler(ctx: Context) -> list[Any]:
         timer = ctx.timer(5, name="tick")
-        return [timer.status.name, await timer, timer.status.name]
+        return [timer.status.name, await timer, timer.status.name]  # type: ignore[func-returns-value]
 
     _, world = play(service_handler(handler), backend)
 

@@ -255,7 +255,7 @@ def test_plain_checkpoints_are_harmless(backend: str) -> None:
         await anyio.lowlevel.checkpoint_if_cancelled()
         first = await ctx.run(give, 1)
         await anyio.lowlevel.checkpoint()
-        return first
+        return first  # type: ignore[no-any-return]
 
     assert value(service_handler(handler), backend) == 1
 

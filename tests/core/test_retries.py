@@ -219,7 +219,7 @@ def test_the_earliest_of_several_long_backoffs_counts(backend: str) -> None:
     async def handler(ctx: Context) -> None:
         async with open_nursery() as nursery:
             for seconds in (300.0, 100.0, 200.0):
-                body = Flaky(9, lambda seconds=seconds: RetryableError("later", seconds))
+                body = Flaky(9, lambda seconds=seconds: RetryableError("later", seconds))  # type: ignore[misc]
                 nursery.start_soon(ctx.run, body)
 
     end = World(service_handler(handler)).play(backend)
