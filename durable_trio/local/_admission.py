@@ -33,7 +33,7 @@ from durable_trio._records import (
     TimerKind,
 )
 
-from ._ids import new_raw_id, to_text
+from ._ids import to_text
 from ._live import LiveInvocation, Phase
 from ._sleeps import Sleeps
 from ._texts import check_texts
@@ -54,7 +54,11 @@ Identity: TypeAlias = tuple[str, str | None, str, str | None]
 
 @attrs.frozen
 class Request:
-    """What is asked for when an invocation is created. ``start_at``: epoch seconds, 0 is now."""
+    """What is asked for when an invocation is created. ``start_at``: epoch seconds, 0 is now.
+
+    ``parent`` is the invocation that asks, None: somebody outside; ``asked_by`` the completion id
+    of its command that is answered with the new invocation's id.
+    """
 
     handler: AnyHandler
     body: bytes
@@ -62,6 +66,7 @@ class Request:
     headers: Headers = ()
     idempotency_key: str | None = None
     parent: str | None = None
+    asked_by: int = 0
     start_at: float = 0.0
 
     @property
@@ -140,7 +145,7 @@ class Admissions:
         """Create an invocation in ``transaction``."""
         engine, handler = self._engine, request.handler
         now = engine.clock.now()
-        invocation_id = to_text(new_raw_id())
+        invocation_id = to_text(engine.ids.new(request.parent, request.asked_by))
         exclusive = handler.kind is HandlerKind.EXCLUSIVE
         scheduled = request.start_at > now
         status = InvocationStatus.RUNNING

@@ -292,6 +292,7 @@ def _request(handler: AnyHandler, caller_id: str, call: Call | OneWayCall) -> Re
         headers=call.headers,
         idempotency_key=call.idempotency_key,
         parent=caller_id,
+        asked_by=call.invocation_id_completion,
         start_at=call.invoke_time / 1000 if isinstance(call, OneWayCall) else 0.0,
     )
 

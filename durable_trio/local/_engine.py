@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ._ids import Ids
 from ._keys import KeyTable
 from ._live import LiveInvocation
 from ._locks import Locks
@@ -36,6 +37,7 @@ class Engine:
     """Run a task in the background; an error in it fails the runtime."""
     fail: Callable[[Exception], None]
     """Nothing can go on."""
+    ids: Ids = attrs.field(factory=Ids)
     keys: KeyTable = attrs.field(factory=KeyTable)
     locks: Locks = attrs.field(factory=Locks)
     lives: dict[str, LiveInvocation] = attrs.field(factory=dict[str, LiveInvocation])

@@ -1,12 +1,18 @@
-"""Invocation ids: 16 random bytes, and how they are written.
+"""Invocation ids: 16 bytes, where they come from, and how they are written.
 
 1. The text form is ``inv_1`` and the bytes in unpadded base64url; both ways are exact.
-2. An id tells nothing about its invocation: not its service, not its age.
+2. An id tells nothing about its invocation: not its service, not its age, not its caller.
+   Who knows one can cancel its invocation and complete its awakeables, so they are random.
+3. With a seed the same program has the same ids, whatever the host's order of tasks: a
+   callee's come from its caller's id and its place there, others are counted. No id comes
+   twice in the life of a store. Ids are all that is random in the runtime: awakeable ids
+   and the seeds of ``ctx.random`` are made of them, and backoff has no jitter.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from typing import Final
 
@@ -17,9 +23,31 @@ RAW_SIZE: Final = 16
 """Bytes of an id."""
 
 
-def new_raw_id() -> bytes:
-    """An id that nobody has."""
-    return os.urandom(RAW_SIZE)
+class Ids:
+    """Makes ids: random ones, or with a ``seed`` the same ones in every run of a program."""
+
+    __slots__ = ("_opening", "_outside", "_seed")
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._seed = seed
+        self._opening = 0
+        self._outside = 0
+
+    def opened(self, sequence: int) -> None:
+        """The store has been opened, and ``sequence`` invocations were ever created in it."""
+        self._opening = sequence
+
+    def new(self, caller: str | None = None, completion_id: int = 0) -> bytes:
+        """An id that nobody has, for whom this caller calls, or nobody inside of the runtime."""
+        if self._seed is None:
+            return os.urandom(RAW_SIZE)
+
+        if caller is None:
+            self._outside += 1
+            place = f"{self._seed} {self._opening} {self._outside}"
+        else:
+            place = f"{self._seed} {caller} {completion_id}"
+        return hashlib.blake2b(place.encode(), digest_size=RAW_SIZE).digest()
 
 
 def to_text(raw_id: bytes) -> str:

@@ -23,6 +23,7 @@ from durable_trio._exceptions import ClosedResourceError
 from ._background import Background
 from ._dispatch import Dispatcher
 from ._engine import Engine
+from ._ids import Ids
 from ._live import Phase
 from ._recovery import recover
 from ._residency import Residency
@@ -47,10 +48,13 @@ class Lifecycle:
         *,
         unload_after: float,
         max_active: int,
+        seed: int | None,
     ) -> None:
         timers = TimerQueue(store, clock)
         self._background = Background(self.fail)
-        self.engine = Engine(store, clock, registry, timers, self._background.spawn, self.fail)
+        self.engine = Engine(
+            store, clock, registry, timers, self._background.spawn, self.fail, Ids(seed)
+        )
         self.residency = Residency(clock, limit=max_active, unload_after=unload_after)
         self.dispatcher = Dispatcher(self.engine, self.residency)
         self._block: anyio.CancelScope | None = None

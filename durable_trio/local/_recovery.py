@@ -27,6 +27,7 @@ async def recover(engine: Engine, dispatcher: Dispatcher) -> None:
     """Take up what the store holds."""
     store = engine.store
     engine.sequence = await store.last_sequence()
+    engine.ids.opened(engine.sequence)
     holders = [
         ((record.service, record.key), record.id)
         for record in await store.holders()

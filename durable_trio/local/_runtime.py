@@ -64,6 +64,11 @@ class LocalRuntime:
     ``unload_after`` (1 s) leaves memory and is replayed when something arrives; ``max_active``
     (10,000) bounds how many are in memory, the others wait. ``shutdown_grace`` (10 s) is how
     long leaving waits for run bodies. Durations are seconds or ``timedelta``.
+
+    ``seed`` is for tests: a program that makes the same requests in the same order on a new
+    store then has the same invocation ids in every run, and with them the same awakeable ids,
+    ``ctx.random`` and ``ctx.uuid4()``. Without it ids are random and cannot be guessed, which
+    keeps strangers from completing an awakeable: leave it out in production.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class LocalRuntime:
         unload_after: Duration = _UNLOAD_AFTER,
         shutdown_grace: Duration = _SHUTDOWN_GRACE,
         max_active: int = _MAX_ACTIVE,
+        seed: int | None = None,
     ) -> None:
         if max_active < 1:
             raise UsageError(f"max_active must be 1 or more, got {max_active!r}")
@@ -88,6 +94,7 @@ class LocalRuntime:
             clock or SystemClock(),
             unload_after=to_seconds(unload_after, "unload_after"),
             max_active=max_active,
+            seed=seed,
         )
         engine, dispatcher = self._lifecycle.engine, self._lifecycle.dispatcher
         self._engine = engine

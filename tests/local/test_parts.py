@@ -15,7 +15,7 @@ from durable_trio._invocation import awakeable_id
 from durable_trio.abc import Value
 from durable_trio.local import SystemClock
 from durable_trio.local._calling import awakeable_signal
-from durable_trio.local._ids import new_raw_id, to_raw, to_text
+from durable_trio.local._ids import Ids, to_raw, to_text
 from durable_trio.local._locks import Locks
 from durable_trio.local._observers import Observers
 from durable_trio.local._texts import check_texts
@@ -43,8 +43,11 @@ def test_what_is_no_id_is_refused(text: str) -> None:
 
 
 def test_ids_differ() -> None:
-    """They are random."""
-    assert len({new_raw_id() for _ in range(1000)}) == 1000
+    """They are random, also for the same place in the same caller."""
+    ids = Ids()
+
+    assert len({ids.new() for _ in range(1000)}) == 1000
+    assert ids.new("caller", 1) != ids.new("caller", 1)
 
 
 def test_texts_are_checked() -> None:
