@@ -488,7 +488,7 @@ class Attempt:
 
     def _refuse(self, task: DurableTask) -> None:
         """The task waits for something of the host's."""
-        if self._cancelled_from_outside():
+        if self._host.is_cancelled(self._native):
             self._torn_down = True
             self.scheduler.close()
         elif anyio.current_effective_deadline() == -math.inf:
@@ -508,13 +508,9 @@ class Attempt:
             self._cancellation = error
             self.scheduler.close()
 
-    def _cancelled_from_outside(self) -> bool:
-        native = self._host.scopes() == self._native
-        return native and anyio.current_effective_deadline() == -math.inf
-
     def _inside_native(self) -> DurableTask | None:
         """The durable task inside of a native timeout or scope, unless the attempt is cancelled."""
-        if self._cancelled_from_outside():
+        if self._host.is_cancelled(self._native):
             return None
 
         for task in self.scheduler.tasks:

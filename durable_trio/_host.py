@@ -78,6 +78,10 @@ class Host(Protocol):
         """The native cancel scopes and nurseries open in the current host task."""
         ...
 
+    def is_cancelled(self, scopes: object) -> bool:
+        """Whether a scope that ``scopes`` told of, or one around it, is cancelled."""
+        ...
+
     def open_group(self) -> AbstractAsyncContextManager[TaskGroup]:
         """A group of host tasks that anyio's cancel scopes see; the cheapest there is."""
         ...
@@ -119,6 +123,10 @@ class TrioHost:
         task = self._lowlevel.current_task()
         return task._cancel_status, len(task.child_nurseries)
 
+    def is_cancelled(self, scopes: Any) -> bool:
+        cancelled: bool = scopes[0].effectively_cancelled
+        return cancelled
+
     def call_soon(self) -> Callable[[Callable[[], object]], None]:
         token = self._lowlevel.current_trio_token()
         call: Callable[[Callable[[], object]], None] = token.run_sync_soon
@@ -149,6 +157,10 @@ class AsyncioHost:
     def scopes(self) -> object:
         state = self._states.get(asyncio.current_task())
         return None if state is None else state.cancel_scope
+
+    def is_cancelled(self, scopes: Any) -> bool:
+        cancelled: bool = scopes._effectively_cancelled
+        return cancelled
 
     def call_soon(self) -> Callable[[Callable[[], object]], None]:
         loop = asyncio.get_running_loop()

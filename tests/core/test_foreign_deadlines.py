@@ -319,6 +319,7 @@ def test_native_scopes_around_the_whole_attempt_are_the_caller_s_own(backend: st
     async def main() -> object:  # type: ignore[return]
         with anyio.fail_after(60):
             async with anyio.create_task_group():
-                return await World(service_handler(handler)).run()
+                end = await World(service_handler(handler)).run()
+        return end
 
     assert "done" in repr(anyio.run(main, backend=backend))

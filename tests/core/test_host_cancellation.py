@@ -43,7 +43,9 @@ def cancelled_after(world: World, turns: int, backend: str) -> bool:
                 await world.run()
         return scope.cancelled_caught
 
-    return anyio.run(main, backend=backend)
+    cancelled = anyio.run(main, backend=backend)
+    assert [] == world.ends
+    return cancelled
 
 
 async def plain_checkpoints(ctx: Context) -> None:

@@ -386,6 +386,40 @@ def test_a_nursery_s_exit_is_a_durable_wait(backend: str) -> None:
     assert value(service_handler(handler), backend) == ["True"]
 
 
+def test_a_cancellation_does_not_wake_a_parent_that_joins(backend: str) -> None:
+    """It waits for its children, also if it was interrupted in an earlier wait."""
+
+    async def handler(ctx: Context) -> list[str]:
+        order: list[str] = []
+
+        async def child() -> None:
+            with CancelScope(shield=True):
+                order.append(await ctx.run(give, "child", name="slow"))
+
+        with CancelScope() as outer:
+            async with open_nursery() as cancelling:
+
+                async def cancel() -> None:
+                    await ctx.run(give, 1, name="fast")
+                    outer.cancel()
+
+                cancelling.start_soon(cancel)
+                async with open_nursery() as nursery:
+                    nursery.start_soon(child)
+                    with CancelScope() as scope:
+                        scope.cancel()
+                        await checkpoint()
+                    with CancelScope() as parked:
+                        nursery.start_soon(lambda: give(parked.cancel()))
+                        await Event().wait()
+                order.append("not reached")
+        return [*order, str(outer.cancelled_caught)]
+
+    plan = ["commit cancel[0]/fast", "commit child[0]/slow"]
+
+    assert value(service_handler(handler), backend, plan=plan) == ["child", "True"]
+
+
 def test_a_nursery_of_another_invocation_starts_nothing_here(backend: str) -> None:
     """A nursery that leaks out of one handler cannot take children from another one."""
     leaked: list[Nursery] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -369,7 +369,7 @@ def test_an_argument_that_cannot_be_written_fails_at_the_call(backend: str) -> N
 
     async def handler(ctx: Context) -> int:
         with pytest.raises(SerializationError):
-            ctx.call(OBJECT, "no number", key="k")  # type: ignore[misc]
+            ctx.call(OBJECT, cast("int", "no number"), key="k")
         return await ctx.run(give, 1)
 
     _, world = play(service_handler(handler), backend)

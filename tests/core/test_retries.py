@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -219,8 +220,8 @@ def test_the_earliest_of_several_long_backoffs_counts(backend: str) -> None:
     async def handler(ctx: Context) -> None:
         async with open_nursery() as nursery:
             for seconds in (300.0, 100.0, 200.0):
-                body = Flaky(9, lambda seconds=seconds: RetryableError("later", seconds))  # type: ignore[misc]
-                nursery.start_soon(ctx.run, body)
+                make = partial(RetryableError, "later", seconds)
+                nursery.start_soon(ctx.run, Flaky(9, make))
 
     end = World(service_handler(handler)).play(backend)
 

@@ -182,6 +182,8 @@ class World:
         self.forgotten: set[int] = set()
         self.proposed: Counter[int] = Counter()
         self.attempt: Attempt | None = None
+        self.ends: list[AttemptEnd] = []
+        """How the attempts ended, one after the other."""
         self.last_error: BaseException | None = None
         """What the attempt of a replay failed with."""
         self._answer = answer or _echo
@@ -254,6 +256,7 @@ class World:
         async with anyio.create_task_group() as group:
             group.start_soon(self._crank, attempt)
             end = await attempt.run()
+            self.ends.append(end)
             group.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
