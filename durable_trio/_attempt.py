@@ -369,9 +369,8 @@ class Attempt:
                 self._scope.cancel()
             try:
                 task.to_send = await host(trap)
-            except BaseException as error:  # the host's answer, handed on
-                if isinstance(error, self._host.cancelled_type):
-                    self._interrupted(error)
+            except self._host.cancelled_type as error:
+                self._interrupted(error)
                 task.to_throw = error
             if not scheduler.step(task):
                 return

@@ -237,13 +237,11 @@ class CancelScope:
     def _detach(self) -> None:
         task, parent = self._task, self._parent
         assert task is not None
+        assert parent is not None
+        assert parent._children is not None
         self._drop_timer()
         self._task = None
-        if parent is None:
-            return
-
         task.scope = parent
-        assert parent._children is not None
         del parent._children[self]
         if self._pending:
             inherited, self._pending = self._pending, None

@@ -234,8 +234,7 @@ class Scheduler:
         task.state = TaskState.ENDED
         self._turns = 0
         del self.tasks[task]
-        if self.last is task:
-            self.last = None
+        self.last = None
         if self.closed:
             task.on_end(task, value, error)
             return

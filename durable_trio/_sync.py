@@ -361,11 +361,8 @@ class Condition:
         try:
             await notified.wait()
         except BaseException:
-            if not notified.is_set():
-                self._waiting.remove(notified)
-            elif self._waiting:
-                # The notification was for us, and we are leaving: pass it on.
-                self._waiting.popleft().set()
+            # Once notified it is not interrupted any more: nothing has to be handed on.
+            self._waiting.remove(notified)
             raise
         finally:
             with CancelScope(shield=True):

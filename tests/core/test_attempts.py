@@ -361,6 +361,23 @@ def test_a_context_that_fails_after_the_output_does_not_undo_it(backend: str) ->
     assert AttemptCompleted(Value(b"1")) == world.play(backend)
 
 
+def test_the_first_error_of_an_attempt_counts(backend: str) -> None:
+    """A context that fails while a failed attempt is left does not hide why it failed."""
+
+    @asynccontextmanager
+    async def broken() -> AsyncIterator[None]:
+        yield
+        raise OSError("late")
+
+    async def handler(ctx: Context) -> None:
+        raise ValueError("early")
+
+    end = World(service_handler(handler), options=ServiceOptions(contexts=(broken,))).play(backend)
+
+    assert isinstance(end, AttemptFailed)
+    assert "early" in str(end.error)
+
+
 def test_run_contexts_surround_every_body(backend: str) -> None:
     """They are given the run's name, and run again on every retry."""
     order: list[str] = []

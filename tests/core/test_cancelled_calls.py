@@ -16,13 +16,23 @@ from durable_trio import (
     remote,
     sleep,
 )
-from durable_trio.abc import CANCEL_SIGNAL, VOID, Output, SendSignal, Signal
+from durable_trio.abc import (
+    CANCEL_SIGNAL,
+    VOID,
+    AttemptCompleted,
+    Completion,
+    Failure,
+    Output,
+    SendSignal,
+    Signal,
+    Value,
+)
 
 from .world import World, play, service_handler, value
 
 if TYPE_CHECKING:
     from durable_trio import Context
-    from durable_trio.abc import Call, Failure, Value
+    from durable_trio.abc import Call
 
 PEER = remote("Peer", "handle", input=str, output=str)
 
@@ -230,6 +240,7 @@ def test_a_detached_call_outlives_its_task(backend: str) -> None:
         with CancelScope() as scope:
             call = ctx.call(PEER, "x")
             call.detach()
+            call.detach()
             scope.cancel()
         return await call
 
@@ -397,6 +408,23 @@ def test_a_cancellation_during_the_wait_for_a_cancelling_call_is_felt_after_it(
     handled = service_handler(handler)
 
     assert value(handled, backend, plan=plan, answer=slowly) == [True, "CANCELLED"]
+
+
+def test_a_callee_that_never_came_to_be_is_not_signalled(backend: str) -> None:
+    """An id that fails to come leaves nothing to do: the handler ends."""
+
+    async def handler(ctx: Context) -> str:
+        ctx.call(PEER, "x").cancel()
+        return "returned"
+
+    made = service_handler(handler)
+    first = World(made, answer=never)
+    first.play(backend)
+    recorded = [*first.entries[:2], Completion(1, Failure(404, "no such service"))]
+    world = World(made, recorded=recorded, answer=never)
+
+    assert AttemptCompleted(Value(b'"returned"')) == world.play(backend)
+    assert [] == signals(world)
 
 
 def test_cancelling_a_send_s_invocation(backend: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -262,6 +263,18 @@ def test_a_plain_function_runs_in_a_thread_unless_told_not_to(
         return await ctx.run(lambda: threading.get_ident() == here, on_thread=on_thread)
 
     assert value(service_handler(handler), backend) is same
+
+
+def test_a_partial_function_is_a_step(backend: str) -> None:
+    """It is named after the function it is made of."""
+
+    async def handler(ctx: Context) -> int:
+        return await ctx.run(partial(partial(give), 3))
+
+    end, world = play(service_handler(handler), backend)
+
+    assert AttemptCompleted(Value(b"3")) == end
+    assert ["Run give"] == world.names
 
 
 @pytest.mark.parametrize("on_thread", [True, False])

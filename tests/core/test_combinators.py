@@ -328,6 +328,8 @@ def test_only_durable_futures_are_combined(backend: str, combine: Callable[..., 
     """A coroutine is closed and refused with what to use instead."""
 
     async def handler(ctx: Context) -> None:
+        with pytest.raises(UsageError, match="got int"):
+            combine(1)
         combine(give(1))
 
     assert "race(), amap() or a nursery" in str(error(service_handler(handler), backend))

@@ -23,7 +23,7 @@ from durable_trio import (
     remote,
     sleep_forever,
 )
-from durable_trio._invocation import awakeable_id, parse_awakeable_id
+from durable_trio._invocation import awakeable_id, parse_awakeable_id, seed_of
 from durable_trio.abc import (
     Attach,
     Call,
@@ -204,6 +204,18 @@ def test_an_awakeable_is_completed_by_its_id(backend: str) -> None:
     offers = {"one": Signal(17, Value(b"1")), "two": Signal(18, Value(b"2"))}
 
     assert value(service_handler(handler), backend, offers=offers) == [2, 1, 18]
+
+
+@pytest.mark.parametrize("text", ["", "inv_1", "sign_1", "sign_1AAAA", "sign_1!!!!!!!!"])
+def test_what_is_no_awakeable_id_is_refused(text: str) -> None:
+    """With what is wrong about it."""
+    with pytest.raises(ValueError):  # the standard library's own, in part
+        parse_awakeable_id(text)
+
+
+def test_a_seed_is_made_of_the_invocation_id() -> None:
+    """The same one for the same id, and another one for another."""
+    assert seed_of(b"one") == seed_of(b"one") != seed_of(b"two")
 
 
 def test_a_rejected_awakeable_raises(backend: str) -> None:

@@ -314,6 +314,26 @@ def test_a_nursery_raises_no_group_at_teardown(backend: str) -> None:
     assert [] == seen
 
 
+def test_a_wide_nursery_is_unwound_as_a_whole(backend: str) -> None:
+    """However many branches there are, all are left."""
+    seen: list[int] = []
+
+    async def child(number: int) -> None:
+        try:
+            await sleep_forever()
+        finally:
+            seen.append(number)
+
+    async def handler(ctx: Context) -> None:
+        async with open_nursery() as nursery:
+            for number in range(2000):
+                nursery.start_soon(child, number)
+
+    torn(service_handler(handler), backend)
+
+    assert list(range(2000)) == seen
+
+
 def test_a_handler_that_swallows_the_teardown_is_given_up(
     backend: str, caplog: pytest.LogCaptureFixture
 ) -> None:
