@@ -155,6 +155,10 @@ class CancelScope:
         traceback: TracebackType | None,
         /,
     ) -> bool:
+        task = self._task
+        if task is not None and not task.scheduler.closed:
+            # An async generator that is collected as garbage is closed by the host, at any time.
+            running_task("leaving a CancelScope")
         remaining = self.close(exc)
         if remaining is exc:
             return False
@@ -204,12 +208,14 @@ class CancelScope:
         parent, self._parent = self._parent, None
         if parent is not None and parent._children is not None:
             parent._children.pop(self, None)
-        if not self._pending:
-            return []
-
-        for future in sorted(self._pending, key=_sequence):
+        # Scopes are left inside of it where the task broke off in one that a generator holds.
+        scopes = [self]
+        for scope in scopes:
+            scopes.extend(scope._children or ())
+        pending = [future for scope in scopes for future in scope._pending or ()]
+        for future in sorted(pending, key=_sequence):
             future.drop()
-        return list(self._pending)
+        return [future for future in pending if not future.done]
 
     def adopt(self, future: DurableFuture[Any]) -> None:
         """A pending future belongs to this scope from now on."""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 import attrs
 
 from ._cancel import CancelScope, attach
-from ._exceptions import BusyWaitError
+from ._exceptions import BusyWaitError, UsageError
 from ._future import FutureStatus
 from ._source import where
 from ._task import DurableTask, TaskState, current
@@ -236,6 +236,17 @@ class Scheduler:
         del self.tasks[task]
         self.last = None
         if self.closed:
+            task.on_end(task, value, error)
+            return
+
+        if error is None and task.scope is not task.root_scope:
+            self.fail(
+                UsageError(
+                    f"{task.path or 'the handler'} has ended inside of a CancelScope or nursery that "
+                    "was never left: an async generator that yields inside of one was not closed. "
+                    "Iterate it inside of `async with contextlib.aclosing(...)`."
+                )
+            )
             task.on_end(task, value, error)
             return
 
