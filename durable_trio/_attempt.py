@@ -274,7 +274,7 @@ class Attempt:
                 )
                 await self._drive()
             group.cancel_scope.cancel()
-        if self._cancellation is not None:
+        if self._cancellation is not None and self._fatal is None:
             raise self._cancellation
 
         if self._torn_down:
@@ -369,8 +369,9 @@ class Attempt:
                 self._scope.cancel()
             try:
                 task.to_send = await host(trap)
-            except self._host.cancelled_type as error:
-                self._interrupted(error)
+            except BaseException as error:  # the host's answer, handed on
+                if isinstance(error, self._host.cancelled_type):
+                    self._interrupted(error)
                 task.to_throw = error
             if not scheduler.step(task):
                 return
@@ -388,9 +389,12 @@ class Attempt:
     def _fail(self, error: BaseException) -> None:
         if not self._opened:
             self._error = self._error or error
-        elif self._error is None and not self.scheduler.closed:
-            if is_fatal(error, self._host.cancelled_type):
-                self._fatal = error
+            return
+
+        if self._fatal is None and is_fatal(error, self._host.cancelled_type):
+            # For the host, also where the attempt has failed already and is being unwound.
+            self._fatal = error
+        if self._error is None and not self.scheduler.closed:
             self._error = error
             self.scheduler.close()
 

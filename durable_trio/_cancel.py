@@ -208,10 +208,15 @@ class CancelScope:
         parent, self._parent = self._parent, None
         if parent is not None and parent._children is not None:
             parent._children.pop(self, None)
-        # Scopes are left inside of it where the task broke off in one that a generator holds.
+        if not self._children and not self._pending:
+            return []
+
         scopes = [self]
-        for scope in scopes:
-            scopes.extend(scope._children or ())
+        if self._children:
+            # The task broke off in a scope or nursery that a generator of its own still holds.
+            self.request_cancel()
+            for scope in scopes:
+                scopes.extend(scope._children or ())
         pending = [future for scope in scopes for future in scope._pending or ()]
         for future in sorted(pending, key=_sequence):
             future.drop()

@@ -127,13 +127,14 @@ class Nursery:
         owner = self._owner
         assert owner is not None
         scheduler = owner.scheduler
-        if isinstance(exc, GeneratorExit):
+        closing = isinstance(exc, GeneratorExit)
+        if closing and (scheduler.closed or scheduler.running is not owner):
             # The owner was given up: it must not wait, and its children unwind by themselves.
             self._closed = True
             return False
 
         if exc is not None:
-            if not isinstance(exc, scheduler.cancelled_type):
+            if not closing and not isinstance(exc, scheduler.cancelled_type):
                 self._errors.append(exc)
             self.cancel_scope.request_cancel()
         while self._alive:

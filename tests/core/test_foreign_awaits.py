@@ -187,6 +187,28 @@ def test_a_foreign_await_that_is_swallowed_still_fails_the_attempt(backend: str)
     assert [Input(b"")] == world.entries
 
 
+def test_a_foreign_task_that_answers_its_cancellation_with_an_error_is_unwound() -> None:
+    """asyncio throws that error into the handler, which goes on to its end."""
+    seen: list[str] = []
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("instead")
+
+    async def handler(ctx: Context) -> None:
+        try:
+            await asyncio.create_task(stubborn())
+        except ValueError as raised:
+            seen.append(str(raised))
+
+    found = error(service_handler(handler), "asyncio")
+
+    assert isinstance(found, ForeignAwaitError)
+    assert ["instead"] == seen
+
+
 def test_a_loop_that_swallows_foreign_awaits_is_given_up(backend: str) -> None:
     """The attempt ends all the same."""
 

@@ -11,6 +11,7 @@ from durable_trio import (
     CancelScope,
     TerminalError,
     UsageError,
+    checkpoint,
     move_on_after,
     open_nursery,
     remote,
@@ -120,6 +121,94 @@ def test_a_generator_that_is_left_inside_of_a_nursery_is_found(backend: str) -> 
 
     assert isinstance(found, UsageError)
     assert str(found).startswith("branch[0] has ended")
+
+
+def test_a_generator_that_is_closed_inside_of_a_nursery_cancels_its_branches(backend: str) -> None:
+    """And waits for them, cleanup included; ``aclosing`` sees no error."""
+
+    async def branch(ctx: Context) -> None:
+        try:
+            await sleep(60)
+        finally:
+            with CancelScope(shield=True):
+                await ctx.run(give, 0, name="cleanup")
+
+    async def numbers(ctx: Context) -> AsyncGenerator[int, None]:
+        async with open_nursery() as nursery:
+            nursery.start_soon(branch, ctx)
+            for index in range(9):
+                yield await ctx.run(give, index, name="step")
+
+    async def handler(ctx: Context) -> str:
+        async with aclosing(numbers(ctx)) as generator:
+            async for number in generator:
+                if number == 1:
+                    break
+        return "closed"
+
+    handled = service_handler(handler)
+    _, world = play(handled, backend)
+
+    assert value(handled, backend) == "closed"
+    assert ["Run step", "Run branch[0]/cleanup"] == world.names[-2:]
+
+
+def test_a_branch_that_fails_while_its_generator_is_closed_is_told(backend: str) -> None:
+    """The group of the nursery leaves ``aclose``."""
+
+    async def branch() -> None:
+        try:
+            await sleep(60)
+        finally:
+            raise TerminalError("in the cleanup")
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        async with open_nursery() as nursery:
+            nursery.start_soon(branch)
+            await checkpoint()
+            yield 1
+
+    async def handler(ctx: Context) -> str:
+        with pytest.RaisesGroup(TerminalError):
+            async with aclosing(numbers()) as generator:
+                await anext(generator)
+        return "told"
+
+    assert value(service_handler(handler), backend) == "told"
+
+
+@UNCLOSED
+def test_branches_of_a_broken_off_generator_are_cancelled_when_its_task_fails(
+    backend: str,
+) -> None:
+    """They are not left running behind the error."""
+
+    async def branch(seen: list[str]) -> None:
+        try:
+            await sleep(60)
+        finally:
+            seen.append("cancelled")
+
+    async def numbers(seen: list[str]) -> AsyncGenerator[int, None]:
+        async with open_nursery() as nursery:
+            nursery.start_soon(branch, seen)
+            await checkpoint()
+            yield 1
+
+    async def task(seen: list[str]) -> None:
+        kept = numbers(seen)
+        await anext(kept)
+        raise TerminalError(f"broken off with {kept!r}"[:10])
+
+    async def handler(ctx: Context) -> list[str]:
+        seen: list[str] = []
+        with pytest.RaisesGroup(TerminalError):
+            async with open_nursery() as nursery:
+                nursery.start_soon(task, seen)
+        await checkpoint()
+        return list(seen)
+
+    assert value(service_handler(handler), backend) == ["cancelled"]
 
 
 @UNCLOSED

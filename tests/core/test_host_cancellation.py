@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -284,6 +285,47 @@ def test_a_keyboard_interrupt_in_a_trio_program_ends_it() -> None:
         trio.run(World(service_handler(handler)).run)
 
     assert {KeyboardInterrupt} == leaves(raised.value)
+
+
+@pytest.mark.parametrize("wait", [trio.lowlevel.checkpoint, trio.sleep_forever, Event().wait])
+def test_a_keyboard_interrupt_that_trio_held_back_is_not_lost(
+    wait: Callable[[], Awaitable[object]],
+) -> None:
+    """It comes at the next checkpoint of the main task, whatever the handler waits for there."""
+
+    @trio.lowlevel.enable_ki_protection
+    def press() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    async def handler(ctx: Context) -> None:
+        press()
+        await wait()
+
+    with pytest.raises(BaseException) as raised:
+        trio.run(World(service_handler(handler)).run)
+
+    assert {KeyboardInterrupt} == leaves(raised.value)
+
+
+def test_an_interrupt_while_an_attempt_is_left_passes_through(backend: str) -> None:
+    """In a ``finally`` block of an attempt that has failed already."""
+
+    async def cleanup() -> None:
+        try:
+            await sleep_forever()
+        finally:
+            raise Interrupt
+
+    async def handler(ctx: Context) -> None:
+        async with open_nursery() as nursery:
+            nursery.start_soon(cleanup)
+            await checkpoint()
+            await anyio.sleep(1)
+
+    with pytest.raises(BaseException) as raised:
+        World(service_handler(handler)).play(backend)
+
+    assert Interrupt in leaves(raised.value)
 
 
 def test_an_attempt_in_a_scope_that_is_cancelled_already_journals_only_what_it_does_at_once(
