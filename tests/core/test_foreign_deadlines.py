@@ -316,7 +316,7 @@ def test_native_scopes_around_the_whole_attempt_are_the_caller_s_own(backend: st
             await sleep(5)
         return await ctx.run(give, "done")
 
-    async def main() -> object:  # type: ignore[return]
+    async def main() -> object:
         with anyio.fail_after(60):
             async with anyio.create_task_group():
                 end = await World(service_handler(handler)).run()

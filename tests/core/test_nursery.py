@@ -410,7 +410,11 @@ def test_a_cancellation_does_not_wake_a_parent_that_joins(backend: str) -> None:
                         scope.cancel()
                         await checkpoint()
                     with CancelScope() as parked:
-                        nursery.start_soon(lambda: give(parked.cancel()))
+
+                        async def release(scope: CancelScope = parked) -> None:
+                            scope.cancel()
+
+                        nursery.start_soon(release)
                         await Event().wait()
                 order.append("not reached")
         return [*order, str(outer.cancelled_caught)]
