@@ -1,6 +1,7 @@
 """The Restate adapter: durable_trio handlers, served to a real Restate server.
 
 _endpoint    the ASGI application      _serve       Hypercorn, on trio and asyncio
+_asgi _http  how it is asked
 _exchange    one attempt's request     _connection  its protocol, without I/O
 _messages _entries _fields _frames     messages as bytes, from whole to part
 _versions    what is negotiated        _manifest    what is told at discovery

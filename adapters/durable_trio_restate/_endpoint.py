@@ -26,10 +26,11 @@ from durable_trio._exceptions import DefinitionError, UnknownServiceError
 from durable_trio._options import ServiceOptions
 from durable_trio._registry import ServiceRegistry
 
-from ._asgi import SERVER_NAME, answer
+from ._asgi import send_answer, serve_exchange
 from ._errors import IdentityError
 from ._exchange import Exchange
 from ._frames import DEFAULT_MAX_MESSAGE_SIZE
+from ._http import SERVER_NAME, TEXT, Answer, RequestHead
 from ._identity import IdentityVerifier
 from ._manifest import encode_manifest
 from ._versions import manifest_of, manifest_type, protocol_of
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from durable_trio._services import ServiceDefinition
 
     from ._asgi import Receive, Scope, Send
+    from ._http import RawHeaders
     from ._manifest import ProtocolMode
 
 ProtocolOption: TypeAlias = Literal["bidi", "request_response"]
@@ -99,7 +101,8 @@ class Endpoint:
         self._draining = False
         self._exchanges: set[Exchange] = set()
         self._quiet: anyio.Event | None = None
-        self._headers = [(SERVER_NAME, f"durable-trio/{_version()}".encode())]
+        self.headers: RawHeaders = [(SERVER_NAME, f"durable-trio/{_version()}".encode())]
+        """What every response has."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as ASGI 3 has it: ``http`` and ``lifespan``."""
@@ -138,89 +141,96 @@ class Endpoint:
                 return
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        segments = scope["path"].split("/")
-        headers = {bytes(name).lower(): bytes(value) for name, value in scope["headers"]}
-        name = segments[-1]
-        if name == "health":
-            if not await self._only("GET", scope, receive, send):
-                await answer(receive, send, 200, b"ok", headers=self._headers)
-            return
-
-        invoked = len(segments) >= 3 and segments[-3] == "invoke"
-        if not invoked and name != "discover":
-            await answer(
-                receive, send, 404, b"there is nothing here; see /discover", headers=self._headers
-            )
+        head = RequestHead(scope["method"], scope["path"], scope["http_version"], scope["headers"])
+        answer = self.respond(head)
+        if isinstance(answer, Answer):
+            await send_answer(answer, receive, send)
             return
 
         try:
-            self._identity.verify(scope["path"], headers)
-        except IdentityError as error:
-            _log.warning("%s: %s", scope["path"], error)
-            await answer(receive, send, 401, str(error).encode(), headers=self._headers)
-            return
+            await serve_exchange(answer, self.headers, receive, send)
+        finally:
+            answer.close()
 
-        if await self._only("POST" if invoked else "GET", scope, receive, send):
-            return
+    # -- requests, whoever moves their bytes
+
+    def respond(self, head: RequestHead) -> Answer | Exchange:
+        """The answer to a request, or the attempt that makes it, to be closed in the end."""
+        segments = head.path.split("/")
+        name = segments[-1]
+        if name == "health":
+            return self._refuse_method("GET", head) or self._answer(200, b"ok")
+
+        invoked = len(segments) >= 3 and segments[-3] == "invoke"
+        if not invoked and name != "discover":
+            return self._answer(404, b"there is nothing here; see /discover")
+
+        headers = {bytes(key).lower(): bytes(value) for key, value in head.headers}
+        try:
+            self._identity.verify(head.path, headers)
+        except IdentityError as error:
+            _log.warning("%s: %s", head.path, error)
+            return self._answer(401, str(error).encode())
+
+        refused = self._refuse_method("POST" if invoked else "GET", head)
+        if refused is not None:
+            return refused
 
         if invoked:
-            await self._invoke(segments[-2], name, scope, headers, receive, send)
-        else:
-            await self._discover(scope, headers, receive, send)
+            return self._invoke(segments[-2], name, head, headers)
 
-    async def _only(self, method: str, scope: Scope, receive: Receive, send: Send) -> bool:
-        if scope["method"] == method or (method == "GET" and scope["method"] == "HEAD"):
-            return False
+        return self._discover(head, headers)
 
-        allow = (b"allow", method.encode())
-        await answer(
-            receive, send, 405, f"this is for {method}".encode(), headers=[allow, *self._headers]
+    def _answer(
+        self, status: int, body: bytes, content_type: str = TEXT, *extra: tuple[bytes, bytes]
+    ) -> Answer:
+        headers = [
+            (b"content-type", content_type.encode()),
+            (b"content-length", str(len(body)).encode()),
+            *extra,
+            *self.headers,
+        ]
+        return Answer(status, headers, body)
+
+    def _refuse_method(self, method: str, head: RequestHead) -> Answer | None:
+        if head.method == method or (method == "GET" and head.method == "HEAD"):
+            return None
+
+        return self._answer(
+            405, f"this is for {method}".encode(), TEXT, (b"allow", method.encode())
         )
-        return True
 
-    async def _discover(
-        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
-    ) -> None:
+    def _discover(self, head: RequestHead, headers: dict[bytes, bytes]) -> Answer:
         accept = headers.get(b"accept", b"").decode("latin-1")
         version = manifest_of(accept)
         if version is None:
             text = f"no endpoint manifest of these versions: {accept}. There are versions 2 to 4."
-            await answer(receive, send, 415, text.encode(), headers=self._headers)
-            return
+            return self._answer(415, text.encode())
 
         protocol = self._protocol
         if protocol is None:
-            protocol = "bidi" if scope["http_version"] in {"2", "3"} else "request_response"
+            protocol = "bidi" if head.http_version in {"2", "3"} else "request_response"
         try:
             manifest = encode_manifest(self._registry, self._defaults, _MODES[protocol], version)
         except DefinitionError as error:
             _log.error("%s", error)
-            await answer(receive, send, 500, str(error).encode(), headers=self._headers)
-            return
+            return self._answer(500, str(error).encode())
 
-        await answer(receive, send, 200, manifest, manifest_type(version), self._headers)
+        return self._answer(200, manifest, manifest_type(version))
 
-    async def _invoke(
-        self,
-        service: str,
-        name: str,
-        scope: Scope,
-        headers: dict[bytes, bytes],
-        receive: Receive,
-        send: Send,
-    ) -> None:
+    def _invoke(
+        self, service: str, name: str, head: RequestHead, headers: dict[bytes, bytes]
+    ) -> Answer | Exchange:
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         version = protocol_of(content_type)
         if version is None:
             text = f"no service protocol {content_type!r}. There are versions 5 to 7."
-            await answer(receive, send, 415, text.encode(), headers=self._headers)
-            return
+            return self._answer(415, text.encode())
 
         try:
             handler = self._registry.find(service, name)
         except UnknownServiceError as error:
-            await answer(receive, send, 404, str(error).encode(), headers=self._headers)
-            return
+            return self._answer(404, str(error).encode())
 
         exchange = Exchange(
             handler,
@@ -229,22 +239,21 @@ class Endpoint:
             version=version,
             headers=tuple(
                 (bytes(key).decode("latin-1").lower(), bytes(value).decode("latin-1"))
-                for key, value in scope["headers"]
+                for key, value in head.headers
             ),
             max_message_size=self._max_message_size,
-            receive=receive,
-            send=send,
+            release=self._released,
         )
         self._exchanges.add(exchange)
         if self._draining:
             exchange.drain()
-        try:
-            await exchange.run(self._headers)
-        finally:
-            self._exchanges.discard(exchange)
-            if self._quiet is not None and not self._exchanges:
-                self._quiet.set()
-                self._quiet = None
+        return exchange
+
+    def _released(self, exchange: Exchange) -> None:
+        self._exchanges.discard(exchange)
+        if self._quiet is not None and not self._exchanges:
+            self._quiet.set()
+            self._quiet = None
 
 
 def endpoint(

@@ -1,21 +1,18 @@
-"""One request of the server's: an attempt, run while bytes move in both directions.
+"""One request of the server's: an attempt, and the stream that it reads and writes.
 
-Owns the tasks of one attempt (the handler's, a reader, a writer) and the order in which
-its stream is closed. What the bytes mean is the connection's business.
+Owns when the attempt runs and how it ends. What the bytes mean is the connection's
+business, moving them is done by whoever serves it: ``_asgi.py`` or ``_server``.
 
- 1. The request is read all the time until it ends: a web server that cannot hand over its
-    bytes stops reading for all the streams of that connection.
- 2. The response is closed after the request, and no later than ``_LEAVE`` seconds after the
-    attempt has ended: closing it first would have the web server reset the stream.
- 3. When the other side is gone, the attempt is torn down; the server makes another one.
+ 1. Bytes are taken all the time until the request ends: nothing here waits for the other
+    side.
+ 2. An attempt runs once, after ``ready``; ``run`` returns when the last message was made.
+ 3. When the other side is gone, ``run`` is cancelled; the server makes another attempt.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
-
-import anyio
+from typing import TYPE_CHECKING
 
 from durable_trio._attempt import Attempt
 from durable_trio.abc import AttemptFailed
@@ -24,20 +21,33 @@ from ._connection import Connection
 from ._versions import protocol_type
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from durable_trio._handler import AnyHandler
     from durable_trio._options import ServiceOptions
     from durable_trio.abc import Clock, Headers
 
-    from ._asgi import Receive, Send
-
 _log = logging.getLogger("durable_trio.restate")
-
-_LEAVE: Final = 5.0
-"""Seconds; as long as the server waits for the end of the stream."""
 
 
 class Exchange:
-    """See the module's docstring. Runs once."""
+    """See the module's docstring.
+
+    ``on_output``, to be set by whoever serves it, is called when there are bytes to send.
+    ``release`` is called once, by ``close``.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_clock",
+        "_closed",
+        "_connection",
+        "_drained",
+        "_handler",
+        "_options",
+        "_release",
+        "content_type",
+    )
 
     def __init__(
         self,
@@ -48,19 +58,17 @@ class Exchange:
         version: int,
         headers: Headers,
         max_message_size: int,
-        receive: Receive,
-        send: Send,
+        release: Callable[[Exchange], object],
     ) -> None:
+        self.content_type = protocol_type(version).encode()
+        """The media type of the response."""
         self._handler = handler
         self._options = options
         self._clock = clock
-        self._version = version
-        self._receive = receive
-        self._send = send
+        self._release = release
         self._drained = False
+        self._closed = False
         self._attempt: Attempt | None = None
-        self._input_ended = anyio.Event()
-        self._output = anyio.Event()
         self._connection = Connection(
             version,
             handler.service_name,
@@ -68,8 +76,43 @@ class Exchange:
             headers=headers,
             on_mismatch=options.on_journal_mismatch,
             max_message_size=max_message_size,
-            on_output=self._on_output,
         )
+
+    # -- whoever serves it
+
+    def set_on_output(self, on_output: Callable[[], object]) -> None:
+        """What to call when there are bytes to send."""
+        self._connection.on_output = on_output
+
+    def receive(self, data: bytes) -> None:
+        """Take a piece of the request's body."""
+        self._connection.receive(data)
+
+    def receive_eof(self) -> None:
+        """The request's body has ended."""
+        self._connection.receive_eof()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the attempt can run: its journal has arrived and is sound."""
+        return self._connection.start is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether the last message was made. It may not have been taken yet."""
+        return self._connection.closed
+
+    def take_output(self) -> bytes:
+        """What is to be sent now; empty if there is nothing."""
+        return self._connection.take_output()
+
+    def close(self) -> None:
+        """Nobody serves it any more. Does nothing the second time."""
+        if not self._closed:
+            self._closed = True
+            self._release(self)
+
+    # -- the attempt
 
     def drain(self) -> None:
         """Suspend as soon as no run body executes."""
@@ -77,91 +120,23 @@ class Exchange:
         if self._attempt is not None:
             self._attempt.close_input()
 
-    async def run(self, response_headers: list[tuple[bytes, bytes]]) -> None:
-        """Answer the request. Raises nothing but what the host raises."""
+    async def run(self) -> None:
+        """Run the attempt, which is ``ready``. Raises nothing but what the host raises."""
         connection = self._connection
-        if not await self._buffer():
-            return
-
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [
-                    (b"content-type", protocol_type(self._version).encode()),
-                    *response_headers,
-                ],
-            }
+        assert connection.start is not None
+        attempt = self._attempt = Attempt(
+            connection.start, self._handler, connection, self._clock, self._options
         )
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._read, group.cancel_scope)
-            written = anyio.Event()
-            group.start_soon(self._write, written)
-            if connection.start is not None:
-                attempt = self._attempt = Attempt(
-                    connection.start, self._handler, connection, self._clock, self._options
-                )
-                connection.attach(attempt)
-                if self._drained:
-                    attempt.close_input()
-                end = await attempt.run()
-                if isinstance(end, AttemptFailed):
-                    _log.warning(
-                        "%s/%s of %s failed and is to be retried",
-                        self._handler.service_name,
-                        self._handler.name,
-                        connection.start.invocation_id,
-                        exc_info=end.error,
-                    )
-                connection.finish(end)
-            await written.wait()
-            with anyio.move_on_after(_LEAVE):
-                await self._input_ended.wait()
-            await self._body(b"", more=False)
-            group.cancel_scope.cancel()
-
-    async def _buffer(self) -> bool:
-        """Read until the attempt can start or has failed; False if the other side is gone."""
-        while self._connection.start is None and not self._connection.closed:
-            if not await self._read_once():
-                return False
-
-        return True
-
-    async def _read_once(self) -> bool:
-        message: Any = await self._receive()
-        if message["type"] != "http.request":
-            return False
-
-        body = message.get("body", b"")
-        if body:
-            self._connection.receive(body)
-        if not message.get("more_body", False):
-            self._connection.receive_eof()
-            self._input_ended.set()
-        return True
-
-    async def _read(self, scope: anyio.CancelScope) -> None:
-        while await self._read_once():
-            pass
-
-        scope.cancel()
-
-    async def _write(self, written: anyio.Event) -> None:
-        connection = self._connection
-        while True:
-            output = connection.take_output()
-            if output:
-                await self._body(output, more=True)
-            elif connection.closed:
-                break
-            else:
-                self._output = anyio.Event()
-                await self._output.wait()
-        written.set()
-
-    async def _body(self, data: bytes, *, more: bool) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
-
-    def _on_output(self) -> None:
-        self._output.set()
+        connection.attach(attempt)
+        if self._drained:
+            attempt.close_input()
+        end = await attempt.run()
+        if isinstance(end, AttemptFailed):
+            _log.warning(
+                "%s/%s of %s failed and is to be retried",
+                self._handler.service_name,
+                self._handler.name,
+                connection.start.invocation_id,
+                exc_info=end.error,
+            )
+        connection.finish(end)
