@@ -101,7 +101,11 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
             "durable_trio_restate",
             "endpoint Endpoint serve IdentityError ProtocolError UnsupportedFeatureError",
         ),
-        ("Tests", "durable_trio.testing", "MemoryStore check_journal"),
+        (
+            "Tests",
+            "durable_trio.testing",
+            "runtime VirtualRuntime VirtualClock fake MemoryStore check_journal",
+        ),
         (
             "Serialization",
             "durable_trio.serde",

@@ -53,6 +53,9 @@ class Observers:
     def __contains__(self, invocation_id: str) -> bool:
         return invocation_id in self._observers
 
+    def __len__(self) -> int:
+        return len(self._observers)
+
     def observe(self, invocation_id: str) -> Observer:
         """Begin to wait."""
         observer = Observer(invocation_id)

@@ -55,7 +55,10 @@ class MemoryStore:
         """What is durable now, to look at without an event loop."""
         self.commits: int = 0
         """How many transactions were committed since this object was made."""
+        self.on_queue: Callable[[], object] | None = None
+        """Called whenever something is queued, a write or a read."""
         self._queue: list[Callable[[], object]] = []
+        self._queued = 0
         self._call_soon: CallSoon | None = None
         self._turn_comes = False
         self._error: StoreError | None = None
@@ -70,6 +73,7 @@ class MemoryStore:
             )
         self._call_soon = current_call_soon()
         self._queue = []
+        self._queued = 0
         self._turn_comes = False
         self._error = None
         self._failed = anyio.Event()
@@ -87,6 +91,11 @@ class MemoryStore:
         self._call_soon = None
         if self._error is not None and exc is None:
             raise self._error
+
+    @property
+    def pending(self) -> bool:
+        """Whether a commit or a read is on its way."""
+        return self._queued > 0
 
     def crash(self, error: Exception | None = None) -> None:
         """From now on nothing is committed, as if the process had been killed here."""
@@ -111,10 +120,19 @@ class MemoryStore:
     def _enqueue(self, step: Callable[[], object]) -> None:
         if self._call_soon is None:
             raise UsageError("This MemoryStore is not open. Enter it with `async with` first.")
-        self._queue.append(step)
+        self._queue.append(partial(self._serve, step))
+        self._queued += 1
         if not self._turn_comes:
             self._turn_comes = True
             self._call_soon(self._take_turn)
+        if self.on_queue is not None:
+            self.on_queue()
+
+    def _serve(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        finally:
+            self._queued -= 1
 
     def _take_turn(self) -> None:
         self._turn_comes = False

@@ -130,3 +130,16 @@ def test_one_service_can_be_served_twice() -> None:
     assert ServiceRegistry([service]).find("Reports", "build") is ServiceRegistry([service]).find(
         "Reports", "build"
     )
+
+
+def test_a_service_is_replaced() -> None:
+    """The one of the same name is found from then on, with its own options; or one more."""
+    first, second = reports(), reports()
+    registry = ServiceRegistry([first])
+    registry.replace(second)
+    assert registry.find("Reports", "build") is second.build
+    assert registry.options(second.build).abort_timeout == 2
+    other = Service("Others")
+    other.handler(build)
+    registry.replace(other)
+    assert {"Reports": second, "Others": other} == dict(registry.services)
