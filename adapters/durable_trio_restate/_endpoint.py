@@ -7,7 +7,7 @@ attempts that are under way. It works below any path: only the end of a path cou
 | ---------------------------------- | --------------------------------------------------- |
 | GET  .../health                    | 200, without proof of identity                      |
 | GET  .../discover                  | the manifest; 415 if no version of it is in common  |
-| POST .../invoke/SERVICE/HANDLER    | an attempt's stream; 404, 415                       |
+| POST .../invoke/SERVICE/HANDLER    | an attempt's stream; 404, then 415                  |
 | anything else                      | 404, or 405 for another method                      |
 
 401 comes before the others wherever identity keys are set.
@@ -161,16 +161,16 @@ class Endpoint:
         if name == "health":
             return self._refuse_method("GET", head) or self._answer(200, b"ok")
 
-        invoked = len(segments) >= 3 and segments[-3] == "invoke"
-        if not invoked and name != "discover":
-            return self._answer(404, b"there is nothing here; see /discover")
-
         headers = {bytes(key).lower(): bytes(value) for key, value in head.headers}
         try:
             self._identity.verify(head.path, headers)
         except IdentityError as error:
             _log.warning("%s: %s", head.path, error)
             return self._answer(401, str(error).encode())
+
+        invoked = len(segments) >= 3 and segments[-3] == "invoke"
+        if not invoked and name != "discover":
+            return self._answer(404, b"there is nothing here; see /discover")
 
         refused = self._refuse_method("POST" if invoked else "GET", head)
         if refused is not None:
@@ -221,16 +221,16 @@ class Endpoint:
     def _invoke(
         self, service: str, name: str, head: RequestHead, headers: dict[bytes, bytes]
     ) -> Answer | Exchange:
+        try:
+            handler = self._registry.find(service, name)
+        except UnknownServiceError as error:
+            return self._answer(404, str(error).encode())
+
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         version = protocol_of(content_type)
         if version is None:
             text = f"no service protocol {content_type!r}. There are versions 5 to 7."
             return self._answer(415, text.encode())
-
-        try:
-            handler = self._registry.find(service, name)
-        except UnknownServiceError as error:
-            return self._answer(404, str(error).encode())
 
         exchange = Exchange(
             handler,

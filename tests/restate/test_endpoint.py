@@ -148,7 +148,19 @@ def test_unknown_protocol_versions(version: str, backend: str) -> None:
     anyio.run(main, backend=backend)
 
 
-@pytest.mark.parametrize("path", ["/discover", "/invoke/Greeter/greet"])
+def test_what_is_not_there_is_not_negotiated_about(backend: str) -> None:
+    """An unknown handler is 404 whatever the content type of the request."""
+
+    async def main() -> None:
+        bare = await respond(app, request_of("POST", "/invoke/Greeter/unknown"))
+        newer = await respond(app, request_of("POST", "/invoke/Unknown/greet", media(99)))
+
+        assert (bare.status, newer.status) == (404, 404)
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("path", ["/discover", "/invoke/Greeter/greet", "/nothing", "/"])
 def test_unsigned_requests(path: str, backend: str) -> None:
     """With identity keys an unsigned request is 401, except for the health check."""
 
