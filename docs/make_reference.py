@@ -153,35 +153,6 @@ TITLES: Final = {
     "reference_ports.md": "what stores and adapters implement",
 }
 
-# Methods that scheduler and scopes call; they are no part of what users are promised.
-_INTERNAL: Final = frozenset(
-    [
-        "CancelScope.request_cancel",
-        "CancelScope.close",
-        "CancelScope.end",
-        "CancelScope.adopt",
-        "CancelScope.disown",
-        "CancelScope.deadlines",
-        "CancelScope.effective",
-        "DurableFuture.drop",
-        "DurableFuture.end",
-        "DurableFuture.on_cancel",
-        "DurableFuture.subscribe",
-        "DurableFuture.unsubscribe",
-        "DurableFuture.move_to",
-        "DurableFuture.derive_from",
-        "DurableFuture.holds",
-        "DurableFuture.check_belongs_to",
-        "DurableFuture.await_tree",
-        "DurableFuture.park",
-        "DurableFuture.leaf",
-        "DurableFuture.scheduler",
-        "DurableFuture.sequence",
-        "DurableFuture.ended_at",
-        "DurableFuture.waits_when_cancelled",
-    ]
-)
-
 # Classes whose instances users are given: how they are made is nobody's business.
 _GIVEN: Final = frozenset(
     [
@@ -387,7 +358,7 @@ def _members(owner: griffe.Class) -> Iterator[str]:
     implements = owner.name != "JournalStore" and owner.members.keys() >= {"write", "unfinished"}
     for name, member in owner.members.items():
         item = member.final_target if isinstance(member, griffe.Alias) else member
-        if name.startswith("_") or f"{owner.name}.{name}" in _INTERNAL:
+        if name.startswith("_"):
             continue
 
         if implements and name in contract and not _docstring(item):

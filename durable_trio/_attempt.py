@@ -207,7 +207,7 @@ class Attempt:
             scope=task.scope,
             leaf=completion_id,
         )
-        future.on_cancel(lambda: self.ledger.forget(completion_id))
+        future._on_cancel(lambda: self.ledger.forget(completion_id))
         self.ledger.expect(completion_id, future, _no_value)
         return future, command.wake_up_time / 1000
 
@@ -384,7 +384,7 @@ class Attempt:
     def _cancel(self) -> None:
         if self._root is not None and self._ended is None:
             self._cancelled = True
-            self._root.root_scope.request_cancel()
+            self._root.root_scope._request_cancel()
 
     def _fail(self, error: BaseException) -> None:
         if not self._opened:
@@ -527,7 +527,7 @@ class Attempt:
         waiting: list[DurableFuture[Any]] = [
             task.waiting_on for task in self.scheduler.tasks if task.waiting_on is not None
         ]
-        deadlines = self._root.root_scope.deadlines() if self._root is not None else []
+        deadlines = self._root.root_scope._deadlines() if self._root is not None else []
         return awaited([*waiting, *self.scheduler.held, *deadlines], self.ledger.intents)
 
 

@@ -69,7 +69,7 @@ class RunBody:
     @property
     def over(self) -> bool:
         """Whether nobody takes its result any more: it was cancelled, or the attempt has ended."""
-        return self.future.done or self.future.scheduler.closed
+        return self.future.done or self.future._scheduler.closed
 
 
 class Bodies:

@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from ._exceptions import TooSlowError, UsageError
 from ._task import running_task
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
@@ -49,6 +50,7 @@ class CancelScope:
     __slots__ = (
         "_children",
         "_deadline",
+        "_effective",
         "_entered",
         "_parent",
         "_pending",
@@ -58,7 +60,6 @@ class CancelScope:
         "_timer",
         "cancel_called",
         "cancelled_caught",
-        "effective",
     )
 
     def __init__(
@@ -85,7 +86,7 @@ class CancelScope:
         self._children: dict[CancelScope, None] | None = None
         self._pending: dict[DurableFuture[Any], None] | None = None
         self._timer: DurableFuture[None] | None = None
-        self.effective: bool = False
+        self._effective: bool = False
         # Read at every durable wait, so a plain attribute; only this module writes it.
         self._entered = False
 
@@ -119,9 +120,9 @@ class CancelScope:
         """Cancel everything in the scope. Idempotent; effective at once, delivered in order."""
         if self._task is not None:
             running_task("CancelScope.cancel")
-        self.request_cancel()
+        self._request_cancel()
 
-    def request_cancel(self) -> None:
+    def _request_cancel(self) -> None:
         """As ``cancel``, from the scheduler's side: no task has to be running."""
         if not self.cancel_called:
             self.cancel_called = True
@@ -159,7 +160,7 @@ class CancelScope:
         if task is not None and not task.scheduler.closed:
             # An async generator that is collected as garbage is closed by the host, at any time.
             running_task("leaving a CancelScope")
-        remaining = self.close(exc)
+        remaining = self._close(exc)
         if remaining is exc:
             return False
 
@@ -170,7 +171,7 @@ class CancelScope:
 
     # -- the scheduler's side
 
-    def close(self, exc: BaseException | None) -> BaseException | None:
+    def _close(self, exc: BaseException | None) -> BaseException | None:
         """Leave the scope; returns what is left of ``exc`` once its own cancellation is taken out."""
         task = self._task
         if task is None or task.scope is not self:
@@ -181,7 +182,7 @@ class CancelScope:
 
         scheduler = task.scheduler
         own = self.cancel_called and not (
-            not self._shield and self._parent is not None and self._parent.effective
+            not self._shield and self._parent is not None and self._parent._effective
         )
         self._detach()
         if exc is None or not own or scheduler.closed:
@@ -203,7 +204,7 @@ class CancelScope:
 
         return exc
 
-    def end(self) -> list[DurableFuture[Any]]:
+    def _end(self) -> list[DurableFuture[Any]]:
         """The task whose root scope this is has ended (C5). Returns the futures it has to wait for."""
         parent, self._parent = self._parent, None
         if parent is not None and parent._children is not None:
@@ -214,26 +215,26 @@ class CancelScope:
         scopes = [self]
         if self._children:
             # The task broke off in a scope or nursery that a generator of its own still holds.
-            self.request_cancel()
+            self._request_cancel()
             for scope in scopes:
                 scopes.extend(scope._children or ())
         pending = [future for scope in scopes for future in scope._pending or ()]
-        for future in sorted(pending, key=_sequence):
-            future.drop()
+        for future in sorted(pending, key=_OF_FUTURE):
+            future._drop()
         return [future for future in pending if not future.done]
 
-    def adopt(self, future: DurableFuture[Any]) -> None:
+    def _adopt(self, future: DurableFuture[Any]) -> None:
         """A pending future belongs to this scope from now on."""
         if self._pending is None:
             self._pending = {}
         self._pending[future] = None
 
-    def disown(self, future: DurableFuture[Any]) -> None:
+    def _disown(self, future: DurableFuture[Any]) -> None:
         """The future has ended, or belongs to another scope."""
         if self._pending is not None:
             self._pending.pop(future, None)
 
-    def deadlines(self) -> list[DurableFuture[Any]]:
+    def _deadlines(self) -> list[DurableFuture[Any]]:
         """The timers of this scope and of those in it that may still cancel something."""
         timers: list[DurableFuture[Any]] = []
         stack: list[CancelScope] = [self]
@@ -257,10 +258,10 @@ class CancelScope:
         if self._pending:
             inherited, self._pending = self._pending, None
             for future in inherited:
-                future.move_to(parent)
-            if parent.effective:
+                future._move_to(parent)
+            if parent._effective:
                 for future in inherited:
-                    future.drop()
+                    future._drop()
 
     def _start_timer(self) -> None:
         if self._deadline < math.inf:
@@ -268,30 +269,30 @@ class CancelScope:
             start_timer = self._task.scheduler.start_timer
             self._timer, self._deadline = start_timer(self._deadline, "deadline")
             # It was made by the running task, which may be another one that moved the deadline.
-            self._timer.move_to(self)
-            self._timer.subscribe(self, self._timer_ended)
+            self._timer._move_to(self)
+            self._timer._subscribe(self, self._timer_ended)
 
     def _timer_ended(self) -> None:
         if self._timer is not None and self._timer.succeeded:
-            self.request_cancel()
+            self._request_cancel()
 
     def _drop_timer(self) -> None:
         if self._timer is not None:
             timer, self._timer = self._timer, None
-            timer.unsubscribe(self)
-            timer.drop()
+            timer._unsubscribe(self)
+            timer._drop()
 
 
 def attach(scope: CancelScope, task: DurableTask, parent: CancelScope | None) -> None:
     """Hang a scope into the tree below ``parent``, as entered by ``task``."""
     scope._task, scope._parent = task, parent
     scope._entered = True
-    scope.effective = scope.cancel_called
+    scope._effective = scope.cancel_called
     if parent is not None:
         if parent._children is None:
             parent._children = {}
         parent._children[scope] = None
-        scope.effective = scope.cancel_called or (parent.effective and not scope._shield)
+        scope._effective = scope.cancel_called or (parent._effective and not scope._shield)
 
 
 def recalculate(scope: CancelScope, scheduler: Scheduler) -> None:
@@ -302,12 +303,12 @@ def recalculate(scope: CancelScope, scheduler: Scheduler) -> None:
         current = stack.pop()
         parent = current._parent
         effective = current.cancel_called or (
-            parent is not None and parent.effective and not current._shield
+            parent is not None and parent._effective and not current._shield
         )
-        if effective is current.effective:
+        if effective is current._effective:
             continue
 
-        current.effective = effective
+        current._effective = effective
         if effective:
             cancelled.append(current)
         if current._children:
@@ -315,18 +316,18 @@ def recalculate(scope: CancelScope, scheduler: Scheduler) -> None:
 
     tasks = [scope._task for scope in cancelled if scope._task is not None]
     parked = [task for scope, task in zip(cancelled, tasks, strict=True) if task.scope is scope]
-    for task in sorted(parked, key=_sequence):
+    for task in sorted(parked, key=_OF_TASK):
         task.interrupt()
 
     futures = [future for scope in cancelled if scope._pending for future in scope._pending]
-    for future in sorted(futures, key=_sequence):
-        future.drop()
+    for future in sorted(futures, key=_OF_FUTURE):
+        future._drop()
 
     scheduler.progress()
 
 
-def _sequence(item: DurableTask | DurableFuture[Any]) -> int:
-    return item.sequence
+_OF_TASK: Final[Callable[[DurableTask], int]] = attrgetter("sequence")
+_OF_FUTURE: Final[Callable[[DurableFuture[Any]], int]] = attrgetter("_sequence")
 
 
 def _checked_deadline(deadline: float) -> float:

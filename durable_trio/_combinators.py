@@ -50,7 +50,7 @@ def _check(operation: str, futures: Iterable[object]) -> DurableTask:
                 "functions use race(), amap() or a nursery."
             )
 
-        cast("Any", future).check_belongs_to(task)
+        cast("Any", future)._check_belongs_to(task)
     return task
 
 
@@ -68,7 +68,7 @@ class _Combination:
         task = _check(operation, futures)
         self._futures = futures
         self.derived: DurableFuture[Any] = DurableFuture(task.scheduler, operation)
-        self.derived.derive_from(kind, futures)
+        self.derived._derive_from(kind, futures)
 
     def watch(self, told: Callable[[int, DurableFuture[Any]], None]) -> None:
         """Call ``told`` for every future that ends, past ends first, until the derived one has."""
@@ -76,13 +76,13 @@ class _Combination:
             if self.derived.done:
                 return
 
-            future.subscribe((self, index), partial(self._tell, told, index, future))
+            future._subscribe((self, index), partial(self._tell, told, index, future))
 
     def end(self, status: FutureStatus, value: Any) -> None:
         """End the derived future; the inputs tell it no more."""
-        self.derived.end(status, value)
+        self.derived._end(status, value)
         for index, future in enumerate(self._futures):
-            future.unsubscribe((self, index))
+            future._unsubscribe((self, index))
 
     def _tell(
         self,
@@ -98,7 +98,7 @@ def _arrived(futures: tuple[DurableFuture[Any], ...]) -> list[tuple[int, Durable
     """Index and future in the order in which they ended; those pending last, in argument order."""
     return sorted(
         enumerate(futures),
-        key=lambda item: (not item[1].done, item[1].ended_at if item[1].done else item[0]),
+        key=lambda item: (not item[1].done, item[1]._ended_at if item[1].done else item[0]),
     )
 
 
@@ -239,13 +239,13 @@ class as_completed(Generic[T]):  # noqa: N801  # named as in anyio and asyncio
         self._pending = dict.fromkeys(unique)
         self._next: DurableFuture[None] | None = None
         for _, future in _arrived(unique):
-            future.subscribe(self, partial(self._told, future))
+            future._subscribe(self, partial(self._told, future))
 
     def _told(self, future: DurableFuture[T]) -> None:
         del self._pending[future]
         self._ended.append(future)
         if self._next is not None:
-            self._next.end(FutureStatus.FINISHED, None)
+            self._next._end(FutureStatus.FINISHED, None)
 
     def __aiter__(self) -> Self:
         return self
@@ -264,7 +264,7 @@ class as_completed(Generic[T]):  # noqa: N801  # named as in anyio and asyncio
         await check_cancelled(task)
         if not self._ended:
             self._next = DurableFuture(task.scheduler, "as_completed")
-            self._next.derive_from(AwaitKind.FIRST_COMPLETED, self._pending.keys())
+            self._next._derive_from(AwaitKind.FIRST_COMPLETED, self._pending.keys())
             try:
                 await self._next
             finally:

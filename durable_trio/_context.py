@@ -171,7 +171,7 @@ class Context:
                 inline=not on_thread and not step.is_async,
                 context=contextvars.copy_context(),
             )
-            future.on_cancel(lambda: attempt.bodies.abort(body))
+            future._on_cancel(lambda: attempt.bodies.abort(body))
             attempt.bodies.add(body)
         return future
 
@@ -294,7 +294,7 @@ class Context:
             label, invocation_completion, _invocation_id, scoped=False
         )
         if on_cancel != "abandon":
-            future.on_cancel(
+            future._on_cancel(
                 lambda: ledger.cancel_callee(invocation, invocation_completion, entry_name)
             )
         ledger.expect(completion_id, future, lambda result: target.decode_output(_content(result)))

@@ -65,19 +65,19 @@ class DurableFuture(Generic[T_co]):
 
     __slots__ = (
         "_cancel_operation",
+        "_ended_at",
         "_inputs",
         "_kind",
+        "_leaf",
         "_open",
+        "_scheduler",
         "_scope",
+        "_sequence",
         "_status",
         "_value",
         "_waiters",
-        "ended_at",
-        "leaf",
+        "_waits_when_cancelled",
         "name",
-        "scheduler",
-        "sequence",
-        "waits_when_cancelled",
     )
 
     def __init__(
@@ -89,13 +89,13 @@ class DurableFuture(Generic[T_co]):
         waits_when_cancelled: bool = False,
         leaf: int | tuple[int | str] | None = None,
     ) -> None:
-        self.scheduler: Scheduler = scheduler
+        self._scheduler: Scheduler = scheduler
         self.name: str = name
         """What it is called in messages."""
-        self.sequence: int = scheduler.next_sequence()
-        self.ended_at: int = -1
-        self.leaf: int | tuple[int | str] | None = leaf
-        self.waits_when_cancelled: bool = waits_when_cancelled
+        self._sequence: int = scheduler.next_sequence()
+        self._ended_at: int = -1
+        self._leaf: int | tuple[int | str] | None = leaf
+        self._waits_when_cancelled: bool = waits_when_cancelled
         self._cancel_operation: Callable[[], None] | None = None
         self._scope = scope
         self._status = FutureStatus.PENDING
@@ -105,7 +105,7 @@ class DurableFuture(Generic[T_co]):
         self._inputs: Collection[DurableFuture[Any]] = ()
         self._kind: AwaitKind | None = None
         if scope is not None:
-            scope.adopt(self)
+            scope._adopt(self)
 
     # -- the user's side
 
@@ -113,9 +113,9 @@ class DurableFuture(Generic[T_co]):
         task = running_task(f"await {self.name or 'future'}")
         if task.scheduler.is_cancelled(task):
             yield from task.scheduler.refuse(task)
-        self.check_belongs_to(task)
+        self._check_belongs_to(task)
         if self._open:
-            yield from self.park(task)
+            yield from self._park(task)
         return self._outcome()
 
     async def wait(self) -> None:
@@ -161,18 +161,18 @@ class DurableFuture(Generic[T_co]):
         ended. It is what happens to every pending future of a cancelled scope.
         """
         running_task("DurableFuture.cancel")
-        self.drop()
+        self._drop()
 
-    def drop(self) -> None:
+    def _drop(self) -> None:
         """As ``cancel``, from the scheduler's side: no task has to be running."""
         if self._status is not FutureStatus.PENDING:
             return
 
         operation, self._cancel_operation = self._cancel_operation, None
-        if self.waits_when_cancelled:
+        if self._waits_when_cancelled:
             self._status = FutureStatus.CANCELLING
         else:
-            self.end(FutureStatus.CANCELLED, None)
+            self._end(FutureStatus.CANCELLED, None)
         if operation is not None:
             operation()
 
@@ -182,14 +182,14 @@ class DurableFuture(Generic[T_co]):
         The callee of a detached call goes on even then.
         """
         running_task("DurableFuture.detach")
-        self.move_to(None)
+        self._move_to(None)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self._status.name}>"
 
     # -- the scheduler's side
 
-    def end(self, status: FutureStatus, value: Any) -> None:
+    def _end(self, status: FutureStatus, value: Any) -> None:
         """End it, once; later ends are ignored, at the same place live and on replay."""
         if not self._open:
             return
@@ -197,29 +197,29 @@ class DurableFuture(Generic[T_co]):
         if self._status is FutureStatus.CANCELLING:
             status, value = FutureStatus.CANCELLED, None
         self._status, self._value, self._open = status, value, False
-        self.ended_at = self.scheduler.next_end()
+        self._ended_at = self._scheduler.next_end()
         self._cancel_operation = None
         scope, self._scope = self._scope, None
         if scope is not None:
-            scope.disown(self)
+            scope._disown(self)
         waiters, self._waiters = self._waiters, None
         if waiters:
             for tell in waiters.values():
                 tell()
 
-    def on_cancel(self, operation: Callable[[], None]) -> None:
+    def _on_cancel(self, operation: Callable[[], None]) -> None:
         """What its cancellation does beside ending it."""
         self._cancel_operation = operation
 
-    def check_belongs_to(self, task: DurableTask) -> None:
+    def _check_belongs_to(self, task: DurableTask) -> None:
         """Raise ``UsageError`` if it is another invocation's, ended or not."""
-        if self.scheduler is not task.scheduler:
+        if self._scheduler is not task.scheduler:
             raise UsageError(
                 f"the future {self.name!r} belongs to another invocation. Pass its result, "
                 "not the future, or use an awakeable to wait across invocations."
             )
 
-    def subscribe(self, key: object, tell: Callable[[], object]) -> None:
+    def _subscribe(self, key: object, tell: Callable[[], object]) -> None:
         """Call ``tell`` when the future ends, at once if it has."""
         if not self._open:
             tell()
@@ -228,64 +228,64 @@ class DurableFuture(Generic[T_co]):
         else:
             self._waiters[key] = tell
 
-    def unsubscribe(self, key: object) -> None:
+    def _unsubscribe(self, key: object) -> None:
         """Take a subscription back."""
         if self._waiters is not None:
             self._waiters.pop(key, None)
 
-    def move_to(self, scope: CancelScope | None) -> None:
+    def _move_to(self, scope: CancelScope | None) -> None:
         """Make it end with another scope, or with none."""
         if not self._open:
             return
 
         if self._scope is not None:
-            self._scope.disown(self)
+            self._scope._disown(self)
         self._scope = scope
         if scope is not None:
-            scope.adopt(self)
+            scope._adopt(self)
 
-    def derive_from(self, kind: AwaitKind, inputs: Collection[DurableFuture[Any]]) -> None:
+    def _derive_from(self, kind: AwaitKind, inputs: Collection[DurableFuture[Any]]) -> None:
         """Say what a combinator's future waits for; ``inputs`` may be a view that changes."""
         self._kind, self._inputs = kind, inputs
 
-    def holds(self) -> bool:
+    def _holds(self) -> bool:
         """Whether a cancelled waiter has to stay: for a callee that is, or is about to be, ending."""
         if self._kind is not None:
-            return any(future.holds() for future in self._inputs)
+            return any(future._holds() for future in self._inputs)
 
-        if not self.waits_when_cancelled or not self._open:
+        if not self._waits_when_cancelled or not self._open:
             return False
 
         # Tasks are interrupted before the futures of their scope are cancelled.
         scope = self._scope
-        return self._status is FutureStatus.CANCELLING or (scope is not None and scope.effective)
+        return self._status is FutureStatus.CANCELLING or (scope is not None and scope._effective)
 
-    def await_tree(self) -> AwaitTree | None:
+    def _await_tree(self) -> AwaitTree | None:
         """The notifications it still waits for; None: none at all."""
         if not self._open:
             return None
 
         if self._kind is None:
-            if self.leaf is None:
+            if self._leaf is None:
                 return None
 
-            if isinstance(self.leaf, int):
-                return AwaitTree(AwaitKind.FIRST_COMPLETED, completions=(self.leaf,))
+            if isinstance(self._leaf, int):
+                return AwaitTree(AwaitKind.FIRST_COMPLETED, completions=(self._leaf,))
 
-            return AwaitTree(AwaitKind.FIRST_COMPLETED, signals=self.leaf)
+            return AwaitTree(AwaitKind.FIRST_COMPLETED, signals=self._leaf)
 
-        return combine(self._kind, [future.await_tree() for future in self._inputs])
+        return combine(self._kind, [future._await_tree() for future in self._inputs])
 
-    def park(self, task: DurableTask) -> Generator[Trap, Any, None]:
+    def _park(self, task: DurableTask) -> Generator[Trap, Any, None]:
         """Wait for the end; interruptible unless ``holds``."""
-        self.subscribe(task, task.wake)
+        self._subscribe(task, task.wake)
         task.waiting_on = self
         task.abort = _Abort(self, task)
         try:
             yield Trap.PARK
         finally:
             task.waiting_on = None
-        if (self.waits_when_cancelled or self._kind is not None) and task.scheduler.is_cancelled(
+        if (self._waits_when_cancelled or self._kind is not None) and task.scheduler.is_cancelled(
             task
         ):
             yield from task.scheduler.refuse(task)
@@ -319,10 +319,10 @@ class _Abort:
         self.future, self.task = future, task
 
     def __call__(self) -> bool:
-        if self.future.holds():
+        if self.future._holds():
             return False
 
-        self.future.unsubscribe(self.task)
+        self.future._unsubscribe(self.task)
         return True
 
 
@@ -338,9 +338,9 @@ class _Wait:
         task = running_task("DurableFuture.wait")
         if task.scheduler.is_cancelled(task):
             yield from task.scheduler.refuse(task)
-        self.future.check_belongs_to(task)
+        self.future._check_belongs_to(task)
         if not self.future.done:
-            yield from self.future.park(task)
+            yield from self.future._park(task)
 
 
 def combine(kind: AwaitKind, trees: list[AwaitTree | None]) -> AwaitTree | None:

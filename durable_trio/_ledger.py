@@ -238,15 +238,15 @@ def settle(future: DurableFuture[Any], decode: Callable[[Any], Any], result: Res
         return
 
     if isinstance(result, Failure):
-        future.end(FutureStatus.FAILED, lambda: error_of(result))
+        future._end(FutureStatus.FAILED, lambda: error_of(result))
         return
 
     try:
         value = decode(result)
     except Exception as error:  # whatever a serde raises belongs to the awaiter
-        future.end(FutureStatus.FAILED, error)
+        future._end(FutureStatus.FAILED, error)
     else:
-        future.end(FutureStatus.FINISHED, value)
+        future._end(FutureStatus.FINISHED, value)
 
 
 def awaited(futures: list[DurableFuture[Any]], intents: tuple[int, ...]) -> AwaitTree:
@@ -255,7 +255,7 @@ def awaited(futures: list[DurableFuture[Any]], intents: tuple[int, ...]) -> Awai
     signals: list[int | str] = [CANCEL_SIGNAL]
     nested: list[AwaitTree] = []
     for future in futures:
-        tree = future.await_tree()
+        tree = future._await_tree()
         if tree is None:
             continue
 

@@ -43,7 +43,7 @@ class TaskHandle(DurableFuture[T_co]):
         """Cancel the child: every durable wait in it raises from now on. It may still clean up."""
         running_task("TaskHandle.cancel")
         if not self.done:
-            self._task.root_scope.request_cancel()
+            self._task.root_scope._request_cancel()
 
     def detach(self) -> None:
         """A child cannot outlive its nursery. Raises ``UsageError``."""
@@ -136,7 +136,7 @@ class Nursery:
         if exc is not None:
             if not closing and not isinstance(exc, scheduler.cancelled_type):
                 self._errors.append(exc)
-            self.cancel_scope.request_cancel()
+            self.cancel_scope._request_cancel()
         while self._alive:
             self._joining = True
             await park()
@@ -148,7 +148,7 @@ class Nursery:
         elif exc is None and scheduler.is_cancelled(owner):
             owner.cancellations += 1
             raised = scheduler.cancelled()
-        remaining = self.cancel_scope.close(raised)
+        remaining = self.cancel_scope._close(raised)
         # The group refers to this nursery through its tracebacks: break the cycle.
         self._errors = []
         if remaining is None:
@@ -165,14 +165,14 @@ class Nursery:
         assert handle is not None
         self._alive -= 1
         if error is None:
-            handle.end(FutureStatus.FINISHED, value)
+            handle._end(FutureStatus.FINISHED, value)
         elif isinstance(error, owner.scheduler.cancelled_type):
-            handle.end(FutureStatus.CANCELLED, None)
+            handle._end(FutureStatus.CANCELLED, None)
         else:
-            handle.end(FutureStatus.FAILED, error)
+            handle._end(FutureStatus.FAILED, error)
             self._errors.append(error)
             if not owner.scheduler.closed:
-                self.cancel_scope.request_cancel()
+                self.cancel_scope._request_cancel()
         if not self._alive and self._joining:
             self._joining = False
             owner.wake()

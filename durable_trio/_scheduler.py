@@ -127,7 +127,7 @@ class Scheduler:
 
     def is_cancelled(self, task: DurableTask) -> bool:
         """Whether a durable wait has to raise now: the task is cancelled or torn down (C2, C7)."""
-        return self.closed or task.scope.effective
+        return self.closed or task.scope._effective
 
     def swallows(self, task: DurableTask) -> bool:
         """Count one more cancelled exception for the task; True when they are too many."""
@@ -228,7 +228,7 @@ class Scheduler:
                 self.ready.append(task)
         for future in list(self.held):
             # A task that has ended and waits for a callee ends now, or its parent is never left.
-            future.end(FutureStatus.CANCELLED, None)
+            future._end(FutureStatus.CANCELLED, None)
 
     def _end(self, task: DurableTask, value: Any, error: BaseException | None) -> None:
         task.state = TaskState.ENDED
@@ -250,7 +250,7 @@ class Scheduler:
             task.on_end(task, value, error)
             return
 
-        held = task.root_scope.end()
+        held = task.root_scope._end()
         waiting = len(held)
         if not waiting:
             task.on_end(task, value, error)
@@ -266,7 +266,7 @@ class Scheduler:
 
         for future in held:
             self.held[future] = None
-            future.subscribe(task, settled)
+            future._subscribe(task, settled)
 
     def abandon(self, task: DurableTask) -> None:
         """Give up a task that cannot be unwound; the attempt fails if it has not ended yet."""

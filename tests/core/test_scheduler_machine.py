@@ -118,7 +118,7 @@ class SchedulerMachine(RuleBasedStateMachine):
                     given = "a turn"
                 elif isinstance(order, Promise):
                     if not order.future.done:
-                        yield from order.future.park(actor.task)
+                        yield from order.future._park(actor.task)
                     given = order.future.status.name
                 else:
                     if order == "check":
@@ -175,12 +175,12 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(promise=promises)
     def fulfil(self, promise: Promise) -> None:
-        promise.future.end(FutureStatus.FINISHED, 1)
+        promise.future._end(FutureStatus.FINISHED, 1)
         self._end_promise(promise, "FINISHED")
 
     @rule(actor=actors)
     def cancel(self, actor: Actor) -> None:
-        actor.task.root_scope.request_cancel()
+        actor.task.root_scope._request_cancel()
         before = actor.effective
         actor.cancelled = True
         if not before:
@@ -190,7 +190,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def cancel_group(self, which: int) -> None:
         group = self.groups[which]
         before = {actor for actor in self.cast if actor.effective}
-        group.scope.request_cancel()
+        group.scope._request_cancel()
         if not group.cancelled:
             group.cancelled = True
             self._interrupt(
