@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import attrs
 
 from ._exceptions import BrokenResourceError, ClosedResourceError, EndOfChannel, WouldBlock
 from ._task import running_task
-from ._wait import check_cancelled, wait
+from ._wait import WaitQueue, check_cancelled
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
-    from ._task import DurableTask
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -51,12 +50,17 @@ class _Woken:
     ended: bool = False
 
 
+_ENDED: Final = _Woken(ended=True)
+
+
 @attrs.define(eq=False)
 class _State:
     max_buffer_size: float
     buffer: deque[Any] = attrs.field(factory=deque[Any])
-    senders: dict[DurableTask, Any] = attrs.field(factory=dict["DurableTask", Any])
-    receivers: dict[DurableTask, Any] = attrs.field(factory=dict["DurableTask", Any])
+    senders: WaitQueue[tuple[object, Any]] = attrs.field(factory=WaitQueue[tuple[object, Any]])
+    """Which end each waits at, and what it sends."""
+    receivers: WaitQueue[object] = attrs.field(factory=WaitQueue[object])
+    """Which end each waits at."""
     open_senders: int = 0
     open_receivers: int = 0
 
@@ -93,12 +97,11 @@ def open_memory_channel(
 class MemorySendChannel(Generic[T_contra]):
     """The sending end. Close it, or use it as a context manager, so that receivers see the end."""
 
-    __slots__ = ("_closed", "_state", "_waiting")
+    __slots__ = ("_closed", "_state")
 
     def __init__(self, state: Any) -> None:
         self._state: _State = state
         self._closed = False
-        self._waiting: dict[DurableTask, None] = {}
         state.open_senders += 1
 
     def send_nowait(self, value: T_contra) -> None:
@@ -106,10 +109,9 @@ class MemorySendChannel(Generic[T_contra]):
         running_task("channel.send_nowait")
         state = self._state
         self._check_open()
-        for receiver in state.receivers:
-            del state.receivers[receiver]
-            receiver.wake(_Woken(value))
+        if state.receivers.wake_first(_Woken(value)):
             return
+
         if len(state.buffer) >= state.max_buffer_size:
             raise WouldBlock("the channel's buffer is full")
 
@@ -119,24 +121,11 @@ class MemorySendChannel(Generic[T_contra]):
         """Send, waiting for room. ``BrokenResourceError`` if nobody can receive any more."""
         task = running_task("channel.send")
         await check_cancelled(task)
-        try:
+        with suppress(WouldBlock):
             self.send_nowait(value)
-        except WouldBlock:
-            pass
-        else:
             return
 
-        state = self._state
-        state.senders[task] = value
-        self._waiting[task] = None
-
-        def leave() -> bool:
-            state.senders.pop(task, None)
-            self._waiting.pop(task, None)
-            return True
-
-        woken: _Woken = await wait(task, leave)
-        self._waiting.pop(task, None)
+        woken: _Woken = await self._state.senders.wait(task, (self, value))
         if woken.ended:
             self._check_open()
 
@@ -155,14 +144,9 @@ class MemorySendChannel(Generic[T_contra]):
         self._closed = True
         state = self._state
         state.open_senders -= 1
-        for task in list(self._waiting):
-            state.senders.pop(task, None)
-            task.wake(_Woken(ended=True))
-        self._waiting.clear()
+        state.senders.wake_all(_ENDED, where=lambda waiting: waiting[0] is self)
         if not state.open_senders:
-            for task in list(state.receivers):
-                del state.receivers[task]
-                task.wake(_Woken(ended=True))
+            state.receivers.wake_all(_ENDED)
 
     async def aclose(self) -> None:
         """As ``close``."""
@@ -182,37 +166,24 @@ class MemorySendChannel(Generic[T_contra]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.close()
 
 
 class MemoryReceiveChannel(Generic[T_co]):
     """The receiving end. ``async for value in channel`` ends when all senders are closed."""
 
-    __slots__ = ("_closed", "_state", "_waiting")
+    __slots__ = ("_closed", "_state")
 
     def __init__(self, state: Any) -> None:
         self._state: _State = state
         self._closed = False
-        self._waiting: dict[DurableTask, None] = {}
         state.open_receivers += 1
 
     def receive_nowait(self) -> T_co:
@@ -222,11 +193,10 @@ class MemoryReceiveChannel(Generic[T_co]):
         if self._closed:
             raise ClosedResourceError("this end of the channel was closed")
 
-        for sender, value in state.senders.items():
-            del state.senders[sender]
-            sender.wake(_Woken())
+        sender = state.senders.wake_first(_Woken())
+        if sender is not None:
+            _, (_, value) = sender
             state.buffer.append(value)
-            break
         if state.buffer:
             received: T_co = state.buffer.popleft()
             return received
@@ -240,21 +210,10 @@ class MemoryReceiveChannel(Generic[T_co]):
         """Receive, waiting for a value. ``EndOfChannel`` when none can come any more."""
         task = running_task("channel.receive")
         await check_cancelled(task)
-        try:
+        with suppress(WouldBlock):
             return self.receive_nowait()
-        except WouldBlock:
-            pass
-        state = self._state
-        state.receivers[task] = None
-        self._waiting[task] = None
 
-        def leave() -> bool:
-            state.receivers.pop(task, None)
-            self._waiting.pop(task, None)
-            return True
-
-        woken: _Woken = await wait(task, leave)
-        self._waiting.pop(task, None)
+        woken: _Woken = await self._state.receivers.wait(task, self)
         if woken.ended:
             return self.receive_nowait()
 
@@ -276,15 +235,10 @@ class MemoryReceiveChannel(Generic[T_co]):
         self._closed = True
         state = self._state
         state.open_receivers -= 1
-        for task in list(self._waiting):
-            state.receivers.pop(task, None)
-            task.wake(_Woken(ended=True))
-        self._waiting.clear()
+        state.receivers.wake_all(_ENDED, where=lambda end: end is self)
         if not state.open_receivers:
             state.buffer.clear()
-            for task in list(state.senders):
-                del state.senders[task]
-                task.wake(_Woken(ended=True))
+            state.senders.wake_all(_ENDED)
 
     async def aclose(self) -> None:
         """As ``close``."""
@@ -306,23 +260,11 @@ class MemoryReceiveChannel(Generic[T_co]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.close()

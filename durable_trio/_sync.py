@@ -13,53 +13,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
 from ._exceptions import UsageError, WouldBlock
 from ._task import running_task
-from ._wait import check_cancelled, wait
+from ._wait import WaitQueue, check_cancelled
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
     from ._task import DurableTask
-
-
-class WaitQueue:
-    """Parked tasks in order."""
-
-    __slots__ = ("_tasks",)
-
-    def __init__(self) -> None:
-        self._tasks: dict[DurableTask, None] = {}
-
-    def __len__(self) -> int:
-        return len(self._tasks)
-
-    async def wait(self, task: DurableTask) -> Any:
-        """Park at the end of the queue; returns what ``wake_first`` was given."""
-        self._tasks[task] = None
-        return await wait(task, lambda: self._leave(task))
-
-    def _leave(self, task: DurableTask) -> bool:
-        self._tasks.pop(task, None)
-        return True
-
-    def wake_first(self, value: Any = None) -> DurableTask | None:
-        """Wake the task that has waited longest and return it; None if none waits."""
-        for task in self._tasks:
-            del self._tasks[task]
-            task.wake(value)
-            return task
-        return None
-
-    def wake_all(self) -> None:
-        """Wake every task, in order."""
-        while self.wake_first() is not None:
-            pass
 
 
 @attrs.frozen
@@ -75,7 +40,7 @@ class Event:
     __slots__ = ("_queue", "_set")
 
     def __init__(self) -> None:
-        self._queue = WaitQueue()
+        self._queue: WaitQueue[None] = WaitQueue()
         self._set = False
 
     def is_set(self) -> bool:
@@ -94,7 +59,7 @@ class Event:
         task = running_task("Event.wait")
         await check_cancelled(task)
         if not self._set:
-            await self._queue.wait(task)
+            await self._queue.wait(task, None)
 
     def statistics(self) -> EventStatistics:
         """How many tasks wait."""
@@ -115,7 +80,7 @@ class Semaphore:
 
         self._value = initial_value
         self._max_value = max_value
-        self._queue = WaitQueue()
+        self._queue: WaitQueue[None] = WaitQueue()
 
     @property
     def value(self) -> int:
@@ -142,7 +107,7 @@ class Semaphore:
         if self._value:
             self._value -= 1
         else:
-            await self._queue.wait(task)
+            await self._queue.wait(task, None)
 
     def release(self) -> None:
         """Put one back: to the first waiter, or onto the value."""
@@ -159,13 +124,7 @@ class Semaphore:
     async def __aenter__(self) -> None:
         await self.acquire()
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.release()
 
 
@@ -176,7 +135,7 @@ class Lock:
 
     def __init__(self) -> None:
         self._owner: DurableTask | None = None
-        self._queue = WaitQueue()
+        self._queue: WaitQueue[None] = WaitQueue()
 
     def locked(self) -> bool:
         """Whether a task holds it."""
@@ -199,7 +158,7 @@ class Lock:
         if self._owner is None:
             self._owner = task
         else:
-            await self._queue.wait(task)
+            await self._queue.wait(task, None)
 
     def release(self) -> None:
         """Hand it to the first waiter. ``UsageError`` if this task does not hold it."""
@@ -214,7 +173,8 @@ class Lock:
 
             raise UsageError("only the task that acquired a Lock may release it")
 
-        self._owner = self._queue.wake_first()
+        first = self._queue.wake_first()
+        self._owner = first[0] if first else None
 
     def _refuse_twice(self, task: DurableTask) -> None:
         if self._owner is task:
@@ -226,13 +186,7 @@ class Lock:
     async def __aenter__(self) -> None:
         await self.acquire()
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.release()
 
 
@@ -244,7 +198,7 @@ class CapacityLimiter:
     def __init__(self, total_tokens: float) -> None:
         self._total = _tokens(total_tokens)
         self._borrowers: set[object] = set()
-        self._queue: deque[tuple[DurableTask, object]] = deque()
+        self._queue: WaitQueue[object] = WaitQueue()
 
     @property
     def total_tokens(self) -> float:
@@ -281,14 +235,7 @@ class CapacityLimiter:
             self._borrowers.add(borrower)
             return
 
-        place = (task, borrower)
-        self._queue.append(place)
-
-        def leave() -> bool:
-            self._queue.remove(place)
-            return True
-
-        await wait(task, leave)
+        await self._queue.wait(task, borrower)
 
     def release(self) -> None:
         """Give this task's token back. ``UsageError`` if it holds none."""
@@ -304,21 +251,13 @@ class CapacityLimiter:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        while self._queue and len(self._borrowers) < self._total:
-            task, borrower = self._queue.popleft()
-            self._borrowers.add(borrower)
-            task.wake()
+        while len(self._borrowers) < self._total and (first := self._queue.wake_first()):
+            self._borrowers.add(first[1])
 
     async def __aenter__(self) -> None:
         await self.acquire()
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.release()
 
 
@@ -382,11 +321,5 @@ class Condition:
         await self._lock.acquire()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.release()

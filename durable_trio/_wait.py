@@ -1,14 +1,15 @@
 """Waiting in a durable task for anything that is not a future: the primitives' side.
 
 Owns the cancellation check and the interruptible park, with trio's rule: a wait either
-succeeds or is cancelled, never both. Also ``sleep`` and ``checkpoint``.
+succeeds or is cancelled, never both. Also the queue in which primitives keep who waits,
+``sleep`` and ``checkpoint``.
 """
 
 from __future__ import annotations
 
 import math
 import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._task import running_task
 from ._traps import Trap
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from ._task import DurableTask
+
+T = TypeVar("T")
 
 
 def _nothing_to_undo() -> bool:
@@ -42,6 +45,41 @@ def wait(
     value = yield Trap.PARK
     task.cancellations = 0
     return value
+
+
+class WaitQueue(Generic[T]):
+    """Parked tasks in the order in which they began to wait, each with something of its own."""
+
+    __slots__ = ("_parked",)
+
+    def __init__(self) -> None:
+        self._parked: dict[DurableTask, T] = {}
+
+    def __len__(self) -> int:
+        return len(self._parked)
+
+    async def wait(self, task: DurableTask, item: T) -> Any:
+        """Park at the end of the queue; returns what the task is woken with."""
+        self._parked[task] = item
+        return await wait(task, lambda: self._leave(task))
+
+    def _leave(self, task: DurableTask) -> bool:
+        del self._parked[task]
+        return True
+
+    def wake_first(self, value: Any = None) -> tuple[DurableTask, T] | None:
+        """Wake the task that has waited longest and return it with its item; None if none waits."""
+        for task, item in self._parked.items():
+            del self._parked[task]
+            task.wake(value)
+            return task, item
+        return None
+
+    def wake_all(self, value: Any = None, *, where: Callable[[T], bool] = lambda _: True) -> None:
+        """Wake every task whose item is wanted, in order."""
+        for task in [task for task, item in self._parked.items() if where(item)]:
+            del self._parked[task]
+            task.wake(value)
 
 
 @types.coroutine
