@@ -107,6 +107,11 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
             "runtime VirtualRuntime VirtualClock fake MemoryStore check_journal",
         ),
         (
+            "Replays",
+            "durable_trio.testing",
+            "replay Replay ReplayOutcome NextStep RecordedJournal",
+        ),
+        (
             "Serialization",
             "durable_trio.serde",
             "serde_for json_serde bytes_serde json_schema Serde",
@@ -130,7 +135,7 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
                 "GetEagerState GetEagerStateKeys SetState ClearState ClearAllState GetPromise "
                 "PeekPromise CompletePromise CompleteAwakeable SendSignal Attach GetOutput "
                 "Notification Completion Signal Result Value Failure Void VOID InvocationId StateKeys "
-                "Target InvocationTarget Headers CANCEL_SIGNAL FIRST_AWAKEABLE_SIGNAL"
+                "Target InvocationTarget Headers JournalHeader CANCEL_SIGNAL FIRST_AWAKEABLE_SIGNAL"
             ),
         ),
         (

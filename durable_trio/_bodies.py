@@ -9,7 +9,8 @@ ends, is the ledger's.
     success, or a used-up policy proposes a result.
  3. When all that executes are bodies in a long backoff, and no result is on its way,
     ``long_backoff`` tells the delay: the attempt may end and leave the waiting to the runtime.
- 4. Cancelling a run's future aborts its body for real. A thread's work cannot be
+ 4. While they are ``held`` no body starts: a replay that is to do nothing.
+ 5. Cancelling a run's future aborts its body for real. A thread's work cannot be
     aborted: it is abandoned and its result dropped.
 """
 
@@ -90,6 +91,7 @@ class Bodies:
         "_start",
         "_wake",
         "closing",
+        "held",
     )
 
     def __init__(
@@ -117,6 +119,12 @@ class Bodies:
         self._first = True
         self.closing: bool = False
         """Whether the attempt suspends as soon as nothing executes."""
+        self.held: bool = False
+
+    @property
+    def pending(self) -> tuple[RunBody, ...]:
+        """Those that start at the next quiescence, in command order."""
+        return tuple(self._pending)
 
     def open(self, host: Host, group: TaskGroup) -> None:
         """Bodies run in this task group of the host's from now on."""
@@ -151,7 +159,7 @@ class Bodies:
 
     def start_pending(self) -> None:
         """Start every body that waits, in command order."""
-        if not self._pending:
+        if self.held or not self._pending:
             return
 
         self._proposed = [body for body in self._proposed if not body.future.done]

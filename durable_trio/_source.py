@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 import sysconfig
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,10 +52,33 @@ def where(coroutine: Coroutine[Any, Any, Any]) -> str:
 
 def call_site() -> str:
     """``file:line`` of the innermost calling frame outside of this package."""
-    frame: FrameType | None = sys._getframe(1)  # the documented way to the caller
+    frame, _ = _caller()
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "<unknown line>"
+
+
+def frames_to_caller() -> int:
+    """How many frames above the one that asks the innermost frame outside of this package is."""
+    return _caller()[1]
+
+
+def _caller() -> tuple[FrameType | None, int]:
+    frame: FrameType | None = sys._getframe(2)  # the documented way to the caller
+    steps = 0
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "<unknown line>"
+        steps += 1
+    return frame, steps
+
+
+def raised_at(error: BaseException) -> str:
+    """``file:line`` of the innermost frame that an error passed through and that is no library's."""
+    lines = [
+        (frame.f_code.co_filename, number)
+        for frame, number in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [line for line in lines if not _is_library(line[0])]
+    chosen = (own or lines)[-1:]
+    return f"{chosen[0][0]}:{chosen[0][1]}" if chosen else "<unknown line>"
 
 
 _NATIVE: Final = ("trio", "anyio", "asyncio")

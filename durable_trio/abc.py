@@ -58,6 +58,7 @@ from ._journal._entries import StateKeys as StateKeys
 from ._journal._entries import Target as Target
 from ._journal._entries import Value as Value
 from ._journal._entries import Void as Void
+from ._journal._jsonl import JournalHeader as JournalHeader
 from ._records import AppendEntries as AppendEntries
 from ._records import DeleteInvocation as DeleteInvocation
 from ._records import DeleteJournal as DeleteJournal

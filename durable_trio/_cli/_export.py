@@ -51,7 +51,9 @@ def export(invocation_id: str, journal: Path, target: Path | None) -> None:
     if not entries:
         raise Exit(f"the journal of {record.id} has expired: only its result is kept", NOT_FOUND)
 
-    header = JournalHeader(record.id, record.service, record.handler, record.key)
+    header = JournalHeader(
+        record.id, record.service, record.handler, record.key, record.idempotency_key
+    )
     if target is None:
         _write(sys.stdout.buffer, header, entries)
         sys.stdout.buffer.flush()

@@ -9,6 +9,8 @@ now. It appends nothing and knows no task.
     out is listed in ``_COMPARED`` and nowhere else. Times are never compared.
  4. ``known`` tells the completions that are anywhere in the journal, delivered or not:
     a run body whose result is known never starts (S7).
+ 5. ``watch`` is told of every command before it is compared, and of every recorded
+    notification before it is delivered: that is where a debugger stops.
 """
 
 from __future__ import annotations
@@ -113,6 +115,7 @@ class Cursor:
         "_notifications",
         "check_payloads",
         "known",
+        "watch",
     )
 
     def __init__(self, recorded: Sequence[Entry], *, check_payloads: bool = True) -> None:
@@ -120,6 +123,7 @@ class Cursor:
         self._notifications: list[Notification] = []
         self.known: set[int] = set()
         self.check_payloads: bool = check_payloads
+        self.watch: Callable[[Entry], object] | None = None
         self._index = 0
         self._by_branch: Counter[str] | None = None
         self._counted = 0
@@ -153,6 +157,8 @@ class Cursor:
 
         Returns what was recorded, which holds the times and the state reads of then.
         """
+        if self.watch is not None:
+            self.watch(command)
         recorded = self._commands[self._index]
         # Generated comparisons are quick for "==", and a detour for "!=".
         if not (recorded == command or self._equivalent(recorded, command)):
@@ -169,6 +175,8 @@ class Cursor:
         """
         if self._notification < len(self._notifications):
             notification = self._notifications[self._notification]
+            if self.watch is not None:
+                self.watch(notification)
             self._notification += 1
             return notification
 

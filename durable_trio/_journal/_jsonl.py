@@ -47,12 +47,21 @@ _NEWER: Final = "It was written by a newer version of durable_trio: upgrade to r
 
 @attrs.frozen
 class JournalHeader:
-    """The first line of an exported journal: whose it is. All fields are optional."""
+    """The first line of an exported journal: whose it is. All fields are optional.
+
+    ``raw_id`` (of which awakeable ids are made) and ``random_seed`` are given where they do
+    not follow from the id, as those of a Restate server do not.
+    """
 
     invocation_id: str | None = None
     service: str | None = None
     handler: str | None = None
     key: str | None = None
+    idempotency_key: str | None = None
+    scope: str | None = None
+    limit_key: str | None = None
+    raw_id: bytes | None = None
+    random_seed: int | None = None
 
 
 _HEADER: Final = shape_of(JournalHeader, {"format": FORMAT, "version": VERSION})

@@ -188,12 +188,16 @@ def shape_of(cls: type[T], start: Object | None = None) -> Shape[T]:
 
 _take_text: Final = _take_plain("a string", str)
 _TEXT: Final = _Kind(None, _take_text)
+_INTEGER: Final = _Kind(None, _take_plain("an integer", int))
+_PAYLOAD: Final = _Kind(_put_payload, _take_payload)
 KINDS: Final[dict[str, _Kind]] = {
-    "int": _Kind(None, _take_plain("an integer", int)),
+    "int": _INTEGER,
+    "int | None": _INTEGER,
     "str": _TEXT,
     "str | None": _TEXT,
     "int | str": _Kind(None, _take_plain("an integer or a string", int, str)),
-    "bytes": _Kind(_put_payload, _take_payload),
+    "bytes": _PAYLOAD,
+    "bytes | None": _PAYLOAD,
     "tuple[str, ...]": _Kind(None, _take_texts),
     "Headers": _Kind(None, _take_headers),
 }

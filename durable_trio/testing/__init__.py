@@ -4,5 +4,10 @@ from ._clock import VirtualClock as VirtualClock
 from ._contract import check_journal as check_journal
 from ._fakes import fake as fake
 from ._memory import MemoryStore as MemoryStore
+from ._recording import RecordedJournal as RecordedJournal
+from ._replay import replay as replay
 from ._runtime import VirtualRuntime as VirtualRuntime
 from ._runtime import runtime as runtime
+from ._verdict import NextStep as NextStep
+from ._verdict import Replay as Replay
+from ._verdict import ReplayOutcome as ReplayOutcome
