@@ -143,6 +143,11 @@ class Cursor:
         return self._index < len(self._commands)
 
     @property
+    def exhausted(self) -> bool:
+        """Whether nothing recorded is left, commands or notifications."""
+        return self._index >= len(self._commands) and self._notification >= len(self._notifications)
+
+    @property
     def command_index(self) -> int:
         """The number of commands consumed so far: the index of the next one."""
         return self._index
