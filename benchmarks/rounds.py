@@ -30,7 +30,7 @@ class Figure:
 
     def __str__(self) -> str:
         spread = f"{min(self.values):,.4g} to {max(self.values):,.4g}"
-        return f"{self.name:46} {self.median:>10,.4g} {self.unit:12} ({spread})"
+        return f"{self.name:78} {self.median:>10,.4g} {self.unit:12} ({spread})"
 
 
 def alternate(

@@ -12,9 +12,13 @@ import argparse
 import importlib
 import json
 import platform
+import sys
 from pathlib import Path
 
-NAMES = ("concurrency", "runtime", "replay", "waiting", "serde")
+# The wire benchmark starts servers as the tests do.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+NAMES = ("concurrency", "runtime", "replay", "waiting", "serde", "wire")
 
 
 def main() -> None:

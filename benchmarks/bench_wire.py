@@ -1,0 +1,229 @@
+"""Endpoints of a Restate server: milliseconds of the endpoint's processor time a request.
+
+A real restate-server drives ours, on both backends, and the official SDKs, each in a process
+of its own, in alternating rounds. The replays need no server: the recorded journal is sent as
+the server sends it, over HTTP/2 (see recorded.py), to the same endpoint processes.
+
+The requests of a race include those of its three callees, on the same endpoint. Parked
+invocations are measured as resident memory, in a fresh process, after as many were parked
+before, so that pools and caches are warm.
+
+Needs Linux, npm for the server (see tests/restate/server.py), and for the peers
+``pip install restate-sdk granian`` and
+``npm install --prefix ~/.cache/durable-trio-bench @restatedev/restate-sdk node@22``; whoever is not
+there is left out and named.
+
+Not measured: latency and throughput (server, load and endpoint share the machine), payloads of
+any size, TLS, request identity, more than one process an endpoint.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from load import requests
+from processes import Process, free_port
+from recorded import Peer, fan_out, sequential, start_of
+from rounds import Figure, alternate
+
+from tests.restate.server import RestateServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_HERE: Final = Path(__file__).resolve().parent
+_NODE_MODULES: Final = Path.home() / ".cache" / "durable-trio-bench" / "node_modules"
+_NPM_INSTALL: Final = f"npm install --prefix {_NODE_MODULES.parent} @restatedev/restate-sdk node@22"
+PARKED: Final = 500
+
+
+@attrs.frozen
+class Workload:
+    """Requests of one kind. ``ours``: another handler does it in our own way."""
+
+    name: str
+    handler: str
+    body: bytes | None
+    count: int
+    concurrency: int
+    ours: str | None = None
+
+
+WORKLOADS: Final = (
+    Workload("no-op, 50 concurrent", "noop", None, 600, 50),
+    Workload(
+        "10 sequential runs, 50 concurrent", "sequential", b"10", 150, 50, "sequential_inline"
+    ),
+    Workload("fan-out of 100 runs, 10 concurrent", "fan_out", b"100", 30, 10, "fan_out_inline"),
+    Workload("race of 3 calls and a timer, 20 concurrent", "race", None, 100, 20),
+    Workload("fan-out of 1,000 runs", "fan_out", b"1000", 3, 1),
+)
+
+REPLAYS: Final = (
+    Workload("replay of 1,000 sequential runs", "sequential", b"1000", 20, 1),
+    Workload("replay of one fan-out of 1,000 runs", "fan_out", b"1000", 20, 1),
+)
+
+
+@attrs.frozen
+class Contender:
+    """An endpoint to be measured: how to start it under a service name on a port."""
+
+    name: str
+    command: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = attrs.field(factory=dict[str, str])
+    ours: bool = False
+
+    def process(self, service: str, folder: Path) -> Process:
+        """One that was not started yet."""
+        port = free_port()
+        return Process(
+            (*self.command, service, str(port), *self.arguments),
+            port,
+            folder / f"{service}.log",
+            self.environment,
+        )
+
+
+def contenders() -> Iterator[Contender]:
+    """Ours, and those of the peers that are installed; the others are named."""
+    python = (sys.executable, str(_HERE / "endpoints" / "ours.py"))
+    for backend in ("trio", "asyncio"):
+        yield Contender(f"ours, {backend}, Hypercorn", python, ("hypercorn", backend), ours=True)
+    if importlib.util.find_spec("granian"):
+        yield Contender("ours, asyncio, Granian", python, ("granian", "asyncio"), ours=True)
+    peer = (sys.executable, str(_HERE / "endpoints" / "restate_sdk.py"))
+    for server in ("hypercorn", "granian"):
+        if all(importlib.util.find_spec(name) for name in ("restate", server)):
+            yield Contender(f"restate-sdk, {server.capitalize()}", peer, (server,))
+        else:
+            print(f"  left out: restate-sdk on {server}: pip install restate-sdk {server}")
+    node = _NODE_MODULES / ".bin" / "node"
+    if node.exists() and (_NODE_MODULES / "@restatedev" / "restate-sdk").exists():
+        yield Contender(
+            "TypeScript SDK, node",
+            (str(node), str(_HERE / "endpoints" / "restate_sdk.cjs")),
+            environment={"NODE_PATH": str(_NODE_MODULES)},
+        )
+    else:
+        print(f"  left out: the TypeScript SDK: {_NPM_INSTALL}")
+
+
+def _served(
+    server: RestateServer, process: Process, service: str, workload: Workload, handler: str
+) -> float:
+    before = process.cpu()
+    requests(
+        _ingress(server),
+        f"{service}/{handler}",
+        workload.body,
+        count=workload.count,
+        concurrency=workload.concurrency,
+    )
+    return (process.cpu() - before) / workload.count * 1e3
+
+
+def _replayed(process: Process, peer: Peer, service: str, workload: Workload, body: bytes) -> float:
+    before = process.cpu()
+    for _ in range(workload.count):
+        peer.attempt(f"{service}/{workload.handler}", body)
+    return (process.cpu() - before) / workload.count * 1e3
+
+
+def _parked(server: RestateServer, contender: Contender, service: str, folder: Path) -> float:
+    with contender.process(service, folder) as process:
+        server.register(f"http://127.0.0.1:{process.port}")
+        path = f"{service}/park/send"
+        port = _ingress(server)
+        park: Callable[[], object] = partial(
+            requests, port, path, None, count=PARKED, concurrency=10
+        )
+        # The first ones warm the process up: what they leave behind is not an invocation's.
+        park()
+        _until_parked(server, service, PARKED)
+        before = process.resident()
+        park()
+        _until_parked(server, service, 2 * PARKED)
+        return (process.resident() - before) / PARKED / 1024
+
+
+def _until_parked(server: RestateServer, service: str, count: int) -> None:
+    # A sleep is in the journal once the endpoint has sent it.
+    server.until(
+        "SELECT count(*) AS n FROM sys_journal j JOIN sys_invocation i ON i.id = j.id WHERE "
+        f"i.target_service_name = '{service}' AND j.entry_type = 'Command: Sleep'",
+        [{"n": count}],
+    )
+
+
+def _ingress(server: RestateServer) -> int:
+    port = server.ingress.base_url.port
+    assert port is not None
+    return port
+
+
+def measure(rounds: int) -> list[Figure]:
+    """All figures of all that is installed."""
+    found = list(contenders())
+    figures: list[Figure] = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        settings = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "10m"}
+        server = stack.enter_context(RestateServer(folder, settings))
+        running: list[tuple[Contender, Process, str]] = []
+        for number, contender in enumerate(found):
+            service = f"Bench{number}"
+            process = stack.enter_context(contender.process(service, folder))
+            server.register(f"http://127.0.0.1:{process.port}")
+            running.append((contender, process, service))
+
+        for workload in WORKLOADS:
+            measures: dict[str, Callable[[], float]] = {}
+            for contender, process, service in running:
+                serve = partial(_served, server, process, service, workload)
+                measures[contender.name] = partial(serve, workload.handler)
+                if contender.ours and workload.ours is not None:
+                    measures[f"{contender.name}, inline bodies"] = partial(serve, workload.ours)
+            figures += _named(workload.name, alternate(measures, "ms", rounds))
+
+        for workload, journal in zip(REPLAYS, (sequential, fan_out), strict=True):
+            body = start_of(journal(int(workload.body or b"0")))
+            peers = [Peer(process.port) for _, process, _ in running]
+            figures += _named(
+                workload.name,
+                alternate(
+                    {
+                        contender.name: partial(_replayed, process, peer, service, workload, body)
+                        for (contender, process, service), peer in zip(running, peers, strict=True)
+                    },
+                    "ms",
+                    rounds,
+                ),
+            )
+            for peer in peers:
+                peer.close()
+
+        memory: dict[str, list[float]] = {contender.name: [] for contender in found}
+        for number in range(min(rounds, 3)):
+            for index, contender in enumerate(found):
+                service = f"Parked{index}Round{number}"
+                memory[contender.name].append(_parked(server, contender, service, folder))
+        figures += [
+            Figure(f"parked on a stream: {name}", "KiB", tuple(values))
+            for name, values in memory.items()
+        ]
+    return figures
+
+
+def _named(workload: str, found: dict[str, Any]) -> list[Figure]:
+    return [
+        Figure(f"{workload}: {name}", figure.unit, figure.values) for name, figure in found.items()
+    ]
