@@ -28,13 +28,14 @@ import anyio.lowlevel
 from ._bodies import Bodies
 from ._context import context_for
 from ._exceptions import (
+    CancelledError,
     ForeignAwaitError,
     ForeignDeadlineError,
     InvalidInputError,
     NonDeterminismError,
     UsageError,
 )
-from ._future import DurableFuture
+from ._future import DurableFuture, FutureStatus
 from ._host import current_host
 from ._invocation import (
     AttemptCompleted,
@@ -44,7 +45,7 @@ from ._invocation import (
     InvocationStart,
 )
 from ._journal._cursor import Cursor
-from ._journal._entries import Failure, Input, Output, Sleep, Value
+from ._journal._entries import CANCEL_SIGNAL, Failure, Input, Output, Sleep, Value
 from ._journal._mismatch import Mismatch, branch_of, report
 from ._ledger import Ledger, awaited
 from ._options import ServiceOptions
@@ -103,6 +104,8 @@ class Attempt:
         self._command_index: int | None = None
         self._suspended: AwaitTree | None = None
         self._cancelled = False
+        self.cancellation: DurableFuture[None] | None = None
+        """What CANCEL ends where the handler decides what becomes of it."""
         self._ended: tuple[Any, BaseException | None] | None = None
         self._root: DurableTask | None = None
         self._completed: AttemptCompleted | None = None
@@ -260,6 +263,8 @@ class Attempt:
             self._finish()
             return self._end()
 
+        if self._options.explicit_cancellation:
+            self.cancellation = DurableFuture(self.scheduler, "cancellation", leaf=(CANCEL_SIGNAL,))
         context = self.scheduler.handler_context = context_for(self, recorded)
         async with self._host.open_group() as group:
             self.bodies.open(self._host, group)
@@ -382,9 +387,14 @@ class Attempt:
         self._ended = value, error
 
     def _cancel(self) -> None:
-        if self._root is not None and self._ended is None:
+        if self._root is None or self._ended is not None:
+            return
+
+        if self.cancellation is None:
             self._cancelled = True
             self._root.root_scope._request_cancel()
+        elif not self.cancellation.done:
+            self.cancellation._end(FutureStatus.FAILED, CancelledError)
 
     def _fail(self, error: BaseException) -> None:
         if not self._opened:

@@ -434,6 +434,23 @@ class Context:
         task = self._attempt.running_task("ctx.signal")
         return self._listen(task, name, f"signal {name}", serde_for(type))
 
+    def cancellation(self) -> DurableFuture[None]:
+        """What CANCEL ends, with ``CancelledError``, in a handler with ``explicit_cancellation``.
+
+        It may have been sent already; another one changes nothing. ``UsageError`` in every
+        other handler, which CANCEL unwinds.
+        """
+        self._attempt.running_task("ctx.cancellation")
+        future = self._attempt.cancellation
+        if future is None:
+            start = self._attempt.start
+            raise UsageError(
+                f"CANCEL unwinds {start.service}/{start.handler}: there is nothing to wait for. "
+                "Give it the option explicit_cancellation=True to decide what CANCEL does."
+            )
+
+        return future
+
     # -- about the invocation
 
     @property

@@ -100,6 +100,7 @@ class CommonArguments(TypedDict, total=False):
     ingress_private: bool
     retry_policy: InvocationRetryPolicy
     on_journal_mismatch: OnJournalMismatch
+    explicit_cancellation: bool
     as_terminal_error: ErrorMapping
     contexts: Iterable[ContextFactory]
     run_contexts: Iterable[RunContextFactory]
@@ -258,6 +259,9 @@ class ServiceOptions:
     )
     """After a ``NonDeterminismError``: ``"retry"`` as the policy says (default), ``"pause"``
     until an operator has seen to it, or ``"fail"`` for good."""
+    explicit_cancellation: bool | None = attrs.field(default=None, validator=optional(_check_bool))
+    """Whether CANCEL ends ``ctx.cancellation()`` and nothing else, so that the handler decides what
+    becomes of it. By default CANCEL unwinds the handler, and its outcome is 409."""
     as_terminal_error: ErrorMapping | None = attrs.field(
         default=None, validator=optional(_check_callable)
     )

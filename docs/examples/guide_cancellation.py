@@ -15,6 +15,7 @@ from durable_trio import (
     move_on_after,
     open_nursery,
     sleep,
+    wait_first,
 )
 from durable_trio.local import LocalRuntime
 from durable_trio_file import FileJournal
@@ -57,6 +58,13 @@ async def cake_or_error(ctx: Context, patience: float) -> str:
         return "no cake"
 
 
+@kitchen.handler(explicit_cancellation=True)
+async def half_a_cake(ctx: Context, minutes: float) -> str:
+    baking = ctx.call(bake, minutes)
+    index, _ = await wait_first(baking, ctx.cancellation())
+    return "half a cake" if index == 1 else await baking
+
+
 def ask(shop: str) -> int:
     return {"corner": 4, "market": 8, "mill": 20}[shop]
 
@@ -93,6 +101,12 @@ async def main() -> None:
                 await runtime.attach(baking.invocation_id, str)
             except CancelledError as error:
                 print(error.code, error)
+
+            baking = await runtime.send(half_a_cake, 60)
+            while await trio.to_thread.run_sync(switches.get) != "on":
+                pass
+            await runtime.cancel(baking.invocation_id)
+            print(await runtime.attach(baking.invocation_id, str))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ PRINTED = {
     "guide_steps": r"1200\n1500.0\n6\n402 visa has a limit\n",
     "guide_concurrency": r"\[Article\(.*\)\]\n3\n(.*\n){4}not printed: nothing to draw\n",
     "guide_sync": r"30\n\['first', 'second'\]\n",
-    "guide_cancellation": r"biscuits\nno cake\nTrue\n409 cancelled\n",
+    "guide_cancellation": r"biscuits\nno cake\nTrue\n409 cancelled\nhalf a cake\n",
     "guide_saga": r"\['train', 'hotel'\]\nno rooms on the moon - \['hotel', 'train'\]\n",
     "guide_calls": r"9000\n9000\nsent: ada, come back\nsent: ada, come back\n",
     "guide_events": r"True\n5 days, by Grace\n409 the promise .*\n\['hello'\]\n",

@@ -18,6 +18,7 @@ from durable_trio import (
     VirtualObject,
     move_on_after,
     sleep,
+    wait_first,
 )
 from durable_trio.abc import InvocationStatus, TimerKind
 from durable_trio.local import LocalRuntime
@@ -118,6 +119,28 @@ async def timers_left(store: JournalStore, clock: VirtualClock) -> list[Timer]:
     """Timers of invocations that have not completed."""
     timers = await store.timers(due_by=clock.time + 1e6, limit=100)
     return [timer for timer in timers if timer.kind is not TimerKind.EXPIRE]
+
+
+@pytest.mark.parametrize("unload_after", [0.0, 1000.0])
+async def test_an_explicit_handler_decides_how_it_ends(
+    store: JournalStore, clock: VirtualClock, unload_after: float
+) -> None:
+    """CANCEL ends what it waits for; its callee is cancelled, its own value is the result."""
+    app = App()
+
+    @app.service.handler(explicit_cancellation=True)
+    async def listen(ctx: Context) -> str:
+        index, _ = await wait_first(ctx.call(app.wait), ctx.cancellation())
+        return f"heard {index}"
+
+    async with app.runtime(store, clock, unload_after) as runtime:
+        receipt = await runtime.send(listen)
+        await clock.settle()
+        await runtime.cancel(receipt.invocation_id)
+
+        assert await runtime.attach(receipt.invocation_id, str) == "heard 1"
+        await clock.settle()
+        assert app.events == ["cleanup"]
 
 
 @pytest.mark.parametrize("unload_after", [0.0, 1000.0])

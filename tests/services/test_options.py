@@ -59,6 +59,7 @@ EVERY_OPTION: dict[str, Any] = {
     "lazy_state": True,
     "retry_policy": InvocationRetryPolicy(max_attempts=3),
     "on_journal_mismatch": "pause",
+    "explicit_cancellation": True,
     "as_terminal_error": as_terminal_error,
     "contexts": (around,),
     "run_contexts": (around_run,),

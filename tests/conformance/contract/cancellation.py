@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-import anyio
-
 import durable_trio as dt
 
 from .awakeable_holder import hold
 
+CANCELLED: Final = 409
 FOR_EVER: Final = 1024 * 24 * 3600.0
 
 Operation = Literal["CALL", "SLEEP", "AWAKEABLE"]
@@ -19,18 +18,17 @@ cancel_test_runner = dt.VirtualObject("CancelTestRunner")
 cancel_test_blocking_service = dt.VirtualObject("CancelTestBlockingService")
 
 
-@cancel_test_runner.handler(name="startTest")
+@cancel_test_runner.handler(name="startTest", explicit_cancellation=True)
 async def start_test(ctx: dt.ObjectContext, operation: Operation) -> None:
+    blocked = ctx.call(block, operation, key=ctx.key)
     try:
-        await ctx.call(block, operation, key=ctx.key, on_cancel="wait")
-    except dt.CancelledError:
+        _, first = await dt.wait_first(blocked, ctx.cancellation())
+        await first
+    except dt.TerminalError as error:
+        if error.code != CANCELLED:
+            raise
+        # The call is cancelled where it is still pending: with this handler, which ends here.
         ctx.set("state", True)
-    except anyio.get_cancelled_exc_class():
-        # It is this invocation that was cancelled, which nothing can undo: it says so, and
-        # goes on ending.
-        with dt.CancelScope(shield=True):
-            ctx.set("state", True)
-        raise
 
 
 @cancel_test_runner.handler(name="verifyTest")
