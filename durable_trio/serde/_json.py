@@ -80,12 +80,14 @@ class JsonSerde(Generic[T]):
         try:
             plain = self._codec.encode(value)
         except Exception as exc:
-            raise self._unwritable(value, exc) from exc
+            found = self._explained(exc, lambda codec: codec.encode(value))
+            raise self._unwritable(exc, found) from exc
 
         try:
             return _ENCODER.encode(plain)
         except Exception as exc:
-            raise self._unencodable(plain, exc) from exc
+            found = _surrogate(plain) if isinstance(exc, UnicodeEncodeError) else exc
+            raise self._unwritable(exc, found) from exc
 
     def deserialize(self, data: bytes) -> T:
         if not data:
@@ -112,29 +114,13 @@ class JsonSerde(Generic[T]):
             f"or annotate {name} | None if it may be missing"
         )
 
-    def _unwritable(self, value: T, error: Exception) -> SerializationError:
+    def _unwritable(self, error: Exception, found: Exception) -> SerializationError:
         name = self._codec.outline.name
-        if isinstance(error, RecursionError):
-            return self._endless()
-
-        explained = self._explained(error, lambda codec: codec.encode(value))
-        reasons = describe_errors(explained, python_found)
-        return SerializationError(f"cannot write {name} as JSON: {reasons}")
-
-    def _unencodable(self, plain: Any, error: Exception) -> SerializationError:
-        name = self._codec.outline.name
-        if isinstance(error, RecursionError):
-            return self._endless()
-
-        found = _surrogate(plain) if isinstance(error, UnicodeEncodeError) else error
-        reasons = describe_errors(found, python_found)
-        return SerializationError(f"cannot write {name} as JSON: {reasons}")
-
-    def _endless(self) -> SerializationError:
-        name = self._codec.outline.name
-        return SerializationError(
-            f"cannot write {name} as JSON: it is nested too deeply, or contains itself"
+        endless = "it is nested too deeply, or contains itself"
+        reasons = (
+            endless if isinstance(error, RecursionError) else describe_errors(found, python_found)
         )
+        return SerializationError(f"cannot write {name} as JSON: {reasons}")
 
     def _unreadable(self, plain: Any, error: Exception) -> SerializationError:
         name = self._codec.outline.name

@@ -85,10 +85,6 @@ def _encode_text_key(key: Any) -> str:
     raise Mismatch("a str as key", key, remedy="annotate the type of the keys")
 
 
-def _decode_text_key(text: str) -> str:
-    return text
-
-
 def _finite(text: str) -> float:
     number = float(text)
     if isfinite(number):
@@ -97,7 +93,7 @@ def _finite(text: str) -> float:
     raise ValueError(text)
 
 
-TEXT_KEYS: Final = KeyCodec(_encode_text_key, _decode_text_key)
+TEXT_KEYS: Final = KeyCodec(_encode_text_key, str)
 """Keys that are strings, or of which nothing is known."""
 
 _KEY_TEXTS: Final[

@@ -106,6 +106,17 @@ def test_subclasses_of_collections_are_written_as_what_they_equal() -> None:
     assert json_serde(dict).serialize(ordered) == b'{"a":1}'
 
 
+def test_a_subclass_of_tuple_is_written_as_the_tuple_it_equals() -> None:
+    """Unless it has fields of its own, which would be lost."""
+
+    class Couple(tuple[int, int]):
+        """Equal to a tuple."""
+
+        __slots__ = ()
+
+    assert json_serde(tuple[int, int]).serialize(Couple((1, 2))) == b"[1,2]"
+
+
 def test_an_abstract_sequence_comes_back_as_a_list() -> None:
     """Who annotates Sequence does not ask for a tuple."""
     serde = json_serde(collections.abc.Sequence[int])

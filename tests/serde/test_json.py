@@ -26,6 +26,15 @@ class Branch:
     children: list[Branch]
 
 
+@attrs.define
+class Refusing:
+    children: list[Refusing] | None
+
+    def __attrs_post_init__(self) -> None:
+        if self.children is None:
+            raise ValueError("no children")
+
+
 @pytest.mark.parametrize("annotation", [None, int | None, Any, object])
 def test_nothing_at_all_is_none_where_none_fits(annotation: Any) -> None:
     """An empty body is None for what may be None."""
@@ -107,6 +116,18 @@ def test_the_place_of_an_error_may_be_too_deep_to_be_found() -> None:
     assert str(caught.value) == (
         'cannot read Branch from JSON: expected Branch at $[...], found "x"'
     )
+
+
+def test_the_place_of_a_refusal_may_be_too_deep_to_be_found() -> None:
+    """A class that refuses its values is told all the same."""
+    for depth in range(sys.getrecursionlimit(), 0, -1):
+        data = b'{"children":[' * depth + b'{"children":null}' + b"]}" * depth
+        with pytest.raises(SerializationError) as caught:
+            json_serde(Refusing).deserialize(data)
+        if "nested too deeply" not in str(caught.value):
+            break
+
+    assert "no children" in str(caught.value)
 
 
 def test_a_long_path_is_cut_in_the_middle() -> None:

@@ -83,6 +83,7 @@ def test_subclasses_are_written_as_what_they_equal(value: Any, written: bytes) -
         ([1, float("nan")], "expected a finite float at $[1], found float nan"),
         ({"a": float("inf")}, "expected a finite float at $.a"),
         ({"a": ["\ud800"]}, "expected text that UTF-8 can encode at $.a[0]"),
+        ([{"a": 1}, ["b"], {}, 2, "\ud800"], "expected text that UTF-8 can encode at $[4]"),
         ({"\ud800": 1}, "expected text that UTF-8 can encode at $"),
     ],
 )

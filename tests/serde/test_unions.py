@@ -74,6 +74,20 @@ class Deleted:
 
 
 @attrs.frozen
+class Opened:
+    version: Literal[1] = attrs.field(default=1, init=False)
+    id: int
+    kind: Literal["opened"] = "opened"
+
+
+@attrs.frozen
+class Closed:
+    version: Literal[1] = attrs.field(default=1, init=False)
+    id: int
+    kind: Literal["closed"] = "closed"
+
+
+@attrs.frozen
 class Box(Generic[T]):
     content: T
 
@@ -118,6 +132,7 @@ class Other(TypedDict):
         (Circle | Cylinder, Circle(1), b'{"radius":1.0}'),
         (Circle | Cylinder, Cylinder(1), b'{"radius":1.0,"height":1.0}'),
         (Created | Deleted, Deleted(1, "removed"), b'{"id":1,"kind":"removed"}'),
+        (Opened | Closed, Closed(1), b'{"version":1,"id":1,"kind":"closed"}'),
         (list[Created | Deleted | int], [Created(1), 2], b'[{"id":1,"kind":"created"},2]'),
         (Cylinder | Sphere, Sphere(1), b'{"radius":1.0}'),
         (Cylinder | Box[int], Box(1), b'{"content":1}'),

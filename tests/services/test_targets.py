@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import attrs
@@ -34,6 +35,11 @@ def test_a_remote_handler_is_named() -> None:
         target.keyed,
     ) == ("Shop.v1", "place", None)
     assert repr(target) == "<RemoteHandler Shop.v1/place>"
+
+
+def test_the_signature_of_remote_names_its_defaults() -> None:
+    """What ``help()`` shows for types that are left out can be read."""
+    assert "input: 'Any' = unknown, output: 'Any' = unknown" in str(inspect.signature(remote))
 
 
 def test_a_remote_handler_with_types_encodes_and_decodes_them() -> None:
