@@ -201,7 +201,7 @@ def test_serdes_are_made_safely_in_several_threads() -> None:
     assert results == [True] * 4
 
 
-@pytest.mark.parametrize("module", ["pydantic", "cattrs", "orjson"])
+@pytest.mark.parametrize("module", ["pydantic", "cattrs"])
 def test_importing_it_imports_no_more_than_needed(module: str) -> None:
     """Libraries are imported when the first type needs them, pydantic only for its own types."""
     program = (
