@@ -109,7 +109,7 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         (
             "Replays",
             "durable_trio.testing",
-            "replay Replay ReplayOutcome NextStep RecordedJournal",
+            "replay replay_all record Replay ReplayOutcome NextStep RecordedJournal",
         ),
         (
             "Serialization",

@@ -417,7 +417,8 @@ class Attempt:
             branch = branch_of(command.name) if command is not None else ""
             site = self._waiting_line(branch)
         self._command_index = mismatch.index
-        self._fail(NonDeterminismError(report(mismatch, branch=branch, site=site)))
+        text = report(mismatch, branch=branch, site=site)
+        self._fail(NonDeterminismError(text, branch=branch, site=site))
         return self._host.cancelled()
 
     def _waiting_line(self, branch: str) -> str:

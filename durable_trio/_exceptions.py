@@ -159,6 +159,13 @@ class NonDeterminismError(DurableTrioError):
     nothing is delivered; what becomes of the invocation says ``on_journal_mismatch``.
     """
 
+    def __init__(self, message: str, *, branch: str = "", site: str = "") -> None:
+        super().__init__(message)
+        self.branch = branch
+        """The path of the branch that diverged, empty for the handler itself."""
+        self.site = site
+        """``file:line`` of what the code does now."""
+
 
 class RetryableError(DurableTrioError):
     """Raised by a handler or a run body to be retried after ``retry_after`` seconds.

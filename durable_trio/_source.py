@@ -71,14 +71,15 @@ def _caller() -> tuple[FrameType | None, int]:
 
 
 def raised_at(error: BaseException) -> str:
-    """``file:line`` of the innermost frame that an error passed through and that is no library's."""
-    lines = [
-        (frame.f_code.co_filename, number)
-        for frame, number in traceback.walk_tb(error.__traceback__)
-    ]
-    own = [line for line in lines if not _is_library(line[0])]
-    chosen = (own or lines)[-1:]
-    return f"{chosen[0][0]}:{chosen[0][1]}" if chosen else "<unknown line>"
+    """``file:line`` of the innermost frame that an error passed through and that is no library's.
+
+    Empty if it passed through libraries only.
+    """
+    for frame, number in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if not _is_library(frame.f_code.co_filename):
+            return f"{frame.f_code.co_filename}:{number}"
+
+    return ""
 
 
 _NATIVE: Final = ("trio", "anyio", "asyncio")

@@ -1,13 +1,15 @@
 """The ``durable-trio`` command.
 
-_app       the command and its groups      _exits      errors and exit codes
-_run       run: serve until stopped        _load       MODULE:SERVICES
-_stop      signals, and the end            _files      stores and readers, by entry point
-_call      call, attach, output            _ingress    the HTTP client
-_control   cancel, kill, resolve, ...      _export     export: JSON Lines
-_ls        ls                              _show       show
-_tree      a journal as branches           _describe   entries as text
-_text      values as text                  _progress   what takes long
+_app       the command and its groups       _exits      errors and exit codes
+_run       run: serve until stopped         _load       MODULE:SERVICES
+_stop      signals, and the end             _files      stores and readers, by entry point
+_call      call, attach, output             _ingress    the HTTP client
+_control   cancel, kill, resolve, ...       _source     where a journal is taken from
+_ls        ls                               _show       show
+_export    export: JSON Lines               _replay     replay
+_check     check                            _tree       a journal as branches
+_describe  entries as text                  _text       values as text
+_progress  what takes long
 
 Nothing is imported here until the command runs: it needs the extra ``cli``.
 """

@@ -13,7 +13,7 @@ import click
 
 from durable_trio._exceptions import DurableTrioError
 
-from . import _call, _control, _export, _ls, _run, _show
+from . import _call, _check, _control, _export, _ls, _replay, _run, _show
 from ._exits import Exit, code_of, complain
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ _add([_run.run, _call.call, _call.attach, _call.output])
 _add([_control.cancel, _control.kill, _control.pause, _control.resume, _control.purge])
 _add([_control.resolve, _control.reject, _control.signal])
 _add([_ls.ls, _show.show, _export.export])
+_add([_replay.replay_command, _check.check])
 
 
 def run() -> None:

@@ -6,7 +6,8 @@ meaning.
 | code | meaning                                                              |
 | ---- | -------------------------------------------------------------------- |
 | 0    | done                                                                 |
-| 1    | the invocation failed, or something unexpected happened              |
+| 1    | the invocation failed, a replay does not agree, or something         |
+|      | unexpected happened                                                  |
 | 2    | the command was used wrongly: options, MODULE:SERVICES, a definition |
 | 3    | not found: an invocation, a service, a handler                       |
 | 4    | the output is not ready yet                                          |

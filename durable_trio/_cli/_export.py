@@ -11,65 +11,98 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from durable_trio._journal._jsonl import JournalHeader, dump_entry, dump_journal
+from durable_trio._journal._jsonl import dump_entry, dump_journal
 
-from ._exits import FAILED, NOT_FOUND, Exit
-from ._files import journal_option, open_reader
+from ._exits import FAILED, USAGE, Exit
 from ._progress import progress
-from ._show import find
+from ._source import NO_SOURCE, read_journal, read_unfinished, source_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import BinaryIO
 
-    from durable_trio.abc import Entry
+    from durable_trio.testing import RecordedJournal
 
 _AT_ONCE: Final = 1_000
 
 
 @click.command()
-@click.argument("invocation_id", metavar="ID")
-@journal_option
+@click.argument("invocation_id", metavar="[ID]", required=False)
+@source_options
 @click.option(
     "-o",
     "--output",
     "target",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write to this file instead of stdout.",
+    type=click.Path(path_type=Path),
+    help="Write to this file instead of stdout; with --unfinished to this directory.",
 )
-def export(invocation_id: str, journal: Path, target: Path | None) -> None:
+@click.option(
+    "--unfinished",
+    is_flag=True,
+    help="Write the journals of all invocations that have not ended, a file each.",
+)
+def export(
+    invocation_id: str | None,
+    journal_file: Path | None,
+    admin: str | None,
+    target: Path | None,
+    unfinished: bool,
+) -> None:
     """Write a journal as JSON Lines.
 
-    One entry a line, after a line that says whose it is.
+    One entry a line, after a line that says whose it is. `replay` and `check` read it.
 
-    The beginning of an ID is enough, if no other begins like it.
+    With --journal the beginning of an ID is enough, if no other begins like it.
     """
-    with progress(f"reading {journal}"), open_reader(journal) as reader:
-        record = find(reader, invocation_id, journal)
-        entries = reader.journal(record.id)
-    if not entries:
-        raise Exit(f"the journal of {record.id} has expired: only its result is kept", NOT_FOUND)
+    if (invocation_id is None) != unfinished:
+        raise Exit("expected one of ID and --unfinished", USAGE)
 
-    header = JournalHeader(
-        record.id, record.service, record.handler, record.key, record.idempotency_key
-    )
+    if invocation_id is None:
+        _export_unfinished(journal_file, admin, target)
+        return
+
+    record = read_journal(invocation_id, journal_file, admin)
     if target is None:
-        _write(sys.stdout.buffer, header, entries)
+        _write(sys.stdout.buffer, record)
         sys.stdout.buffer.flush()
         return
 
+    _write_to(target, record)
+
+
+def _export_unfinished(journal_file: Path | None, admin: str | None, target: Path | None) -> None:
+    if target is None:
+        raise Exit("--unfinished needs a directory to write to: -o DIR", USAGE)
+
+    if journal_file is None and admin is None:
+        raise Exit(NO_SOURCE, USAGE)
+
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise Exit(f"cannot make {target}: {exc.strerror}", FAILED) from exc
+
+    count = 0
+    with progress("exporting", lambda: f"{count:,} journals"):
+        for record in read_unfinished(journal_file, admin):
+            _write_to(target / f"{record.name}.jsonl", record)
+            count += 1
+    click.echo(f"{count} journals in {target}")
+
+
+def _write_to(target: Path, record: RecordedJournal) -> None:
     try:
         with target.open("wb") as file:
-            _write(file, header, entries)
+            _write(file, record)
     except OSError as exc:
         raise Exit(f"cannot write {target}: {exc.strerror}", FAILED) from exc
 
 
-def _write(file: BinaryIO, header: JournalHeader, entries: Sequence[Entry]) -> None:
+def _write(file: BinaryIO, record: RecordedJournal) -> None:
+    entries = record.entries
     written = 0
     with progress("writing", lambda: f"{written:,} of {len(entries):,} entries"):
-        file.write(dump_journal((), header))
+        file.write(dump_journal((), record.header))
         for start in range(0, len(entries), _AT_ONCE):
             some = entries[start : start + _AT_ONCE]
             file.write(b"".join(dump_entry(entry) + b"\n" for entry in some))

@@ -1,7 +1,7 @@
-"""Journal files, opened by whoever knows their format.
+"""Journal files and servers, opened by whoever knows them.
 
-Owns the look-up. The command knows no adapter: stores and readers are found by their entry
-points, ``durable_trio.stores`` and ``durable_trio.readers``.
+Owns the look-up. The command knows no adapter: they are found by their entry points,
+``durable_trio.stores``, ``durable_trio.readers`` and ``durable_trio.servers``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
         Entry,
         InvocationRecord,
         InvocationStatus,
+        JournalHeader,
         JournalStore,
         Timer,
     )
 
-_NAME: Final = "file"
+_FILE: Final = "file"
+_SERVER: Final = "restate"
 
 
 class Reader(Protocol):
@@ -59,6 +61,24 @@ class Reader(Protocol):
     def timers(self) -> Sequence[Timer]: ...
 
 
+class Server(Protocol):
+    """What a server tells of its invocations, as ``replay``, ``check`` and ``export`` need it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+    def journal(self, invocation_id: str) -> tuple[JournalHeader, Sequence[Entry]] | None: ...
+
+    def unfinished(self) -> Sequence[str]: ...
+
+
 journal_option: Final = click.option(
     "--journal",
     "journal",
@@ -71,23 +91,29 @@ journal_option: Final = click.option(
 
 def open_store(path: Path, *, synchronous: str) -> JournalStore:
     """The store that keeps its journal at ``path``, not entered yet."""
-    store: JournalStore = _factory("durable_trio.stores")(path, synchronous=synchronous)
+    store: JournalStore = _factory("durable_trio.stores", _FILE)(path, synchronous=synchronous)
     return store
 
 
 def open_reader(path: Path) -> Reader:
     """A view of the journal at ``path``."""
-    reader: Reader = _factory("durable_trio.readers")(path)
+    reader: Reader = _factory("durable_trio.readers", _FILE)(path)
     return reader
 
 
-def _factory(group: str) -> Callable[..., Any]:
-    for entry_point in entry_points(group=group, name=_NAME):
+def open_server(url: str) -> Server:
+    """A view of the invocations of the server whose admin port is at ``url``."""
+    server: Server = _factory("durable_trio.servers", _SERVER)(url)
+    return server
+
+
+def _factory(group: str, name: str) -> Callable[..., Any]:
+    for entry_point in entry_points(group=group, name=name):
         factory: Callable[..., Any] = entry_point.load()
         return factory
 
     raise Exit(
-        f"nothing is installed that opens a journal file (entry point {_NAME!r} of {group}). "
+        f"nothing is installed for this (entry point {name!r} of {group}). "
         'Install durable_trio again: pip install "durable-trio[cli]"',
         USAGE,
     )

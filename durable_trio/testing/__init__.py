@@ -3,6 +3,8 @@
 from ._clock import VirtualClock as VirtualClock
 from ._contract import check_journal as check_journal
 from ._fakes import fake as fake
+from ._golden import record as record
+from ._golden import replay_all as replay_all
 from ._memory import MemoryStore as MemoryStore
 from ._recording import RecordedJournal as RecordedJournal
 from ._replay import replay as replay

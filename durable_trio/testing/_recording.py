@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from durable_trio._records import InvocationRecord
+
 
 @attrs.frozen
 class RecordedJournal:
@@ -43,6 +45,14 @@ class RecordedJournal:
                 f"{self.name} is no journal that can be replayed: its first command has to be the "
                 "input. Export the invocation again."
             )
+
+    @classmethod
+    def of(cls, record: InvocationRecord, entries: Sequence[Entry]) -> RecordedJournal:
+        """The journal of an invocation in a store."""
+        header = JournalHeader(
+            record.id, record.service, record.handler, record.key, record.idempotency_key
+        )
+        return cls(header, entries)
 
     @classmethod
     def parse(cls, data: bytes | str, name: str = "the journal") -> RecordedJournal:

@@ -7,11 +7,11 @@ Owns the outcomes, their text, and the error that stands for each. Finding out i
 from __future__ import annotations
 
 import enum
-import traceback
 from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 
+from durable_trio._exceptions import NonDeterminismError
 from durable_trio._source import raised_at
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class ReplayOutcome(enum.Enum):
     FAILED = "fails"
     """An error left the code that fails the attempt: a wrong use, a value that cannot be decoded,
     any error that is retried."""
+    IMPOSSIBLE = "cannot be replayed"
+    """The journal cannot be read, or nobody serves its handler."""
 
 
 _CLEAN: Final = frozenset({ReplayOutcome.COMPLETED, ReplayOutcome.WAITING, ReplayOutcome.CONTINUES})
@@ -80,22 +82,43 @@ class Replay:
         if self.error is not None:
             raise self.error
 
+    @property
+    def site(self) -> str:
+        """``file:line`` of what the code does wrong; empty if no line is to blame."""
+        if self.error is None:
+            return ""
+
+        if isinstance(self.error, NonDeterminismError):
+            return self.error.site
+
+        return raised_at(next(_leaves(self.error)))
+
     def __str__(self) -> str:
-        return "\n".join([f"{self.name} {self.outcome.value}{self._extent()}", *self._details()])
+        return "\n".join([self.summary, *self.details()])
+
+    @property
+    def summary(self) -> str:
+        """The first line of the report: what the journal is called, and what came of it."""
+        return f"{self.name} {self.outcome.value}{self._extent()}"
 
     def _extent(self) -> str:
         if self.outcome is ReplayOutcome.COMPLETED:
             return f" ({self.entries} entries)"
 
+        if self.outcome is ReplayOutcome.IMPOSSIBLE:
+            return ""
+
         return f" at entry {self.reached} of {self.entries}"
 
-    def _details(self) -> Iterator[str]:
+    def details(self) -> Iterator[str]:
+        """The rest of the report, which does not name the journal."""
         if self.outcome is ReplayOutcome.DIVERGED:
             yield str(self.error)
         elif self.error is not None:
             for leaf in _leaves(self.error):
-                text = "".join(traceback.format_exception_only(leaf)).rstrip()
-                yield f"  {raised_at(leaf)}: {text}"
+                text = f"{type(leaf).__name__}: {leaf}"
+                site = raised_at(leaf)
+                yield f"  {site}: {text}" if site else f"  {text}"
         yield from (f"  {step}" for step in self.next_steps)
 
 

@@ -1,0 +1,100 @@
+"""``check``: every recorded journal of a directory, or of what is in flight, against today's code.
+
+Owns the command and its page.
+
+ 1. What breaks in the same way is told once, with the names of all that break like that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import click
+
+from durable_trio._registry import ServiceRegistry
+from durable_trio.testing import Replay, replay_all
+
+from ._exits import FAILED, USAGE, Exit
+from ._load import load_services
+from ._progress import progress
+from ._replay import backend_option, report
+from ._source import read_unfinished, source_options
+from ._text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_NAMED: Final = 5
+"""How many more journals that break in the same way are named."""
+
+
+@click.command()
+@click.argument(
+    "places", metavar="[DIR]...", nargs=-1, type=click.Path(exists=True, path_type=Path)
+)
+@click.argument("services", metavar="MODULE:SERVICES")
+@source_options
+@click.option("-v", "--verbose", is_flag=True, help="Tell of every journal, not only what breaks.")
+@backend_option
+def check(
+    places: tuple[Path, ...],
+    services: str,
+    journal_file: Path | None,
+    admin: str | None,
+    verbose: bool,
+    backend: str,
+) -> None:
+    """Replay many journals with the code of today, and tell which ones it breaks.
+
+    Those in each DIR and below it (golden journals and exports, *.jsonl), and with
+    --journal or --admin all that are in flight there. Nothing is done. The exit code is 1 if
+    any of them breaks.
+    """
+    if not places and journal_file is None and admin is None:
+        raise Exit("expected a DIR of journals, --journal FILE or --admin URL", USAGE)
+
+    registry = ServiceRegistry(load_services(services))
+    results: list[Replay] = []
+
+    async def replay_everything() -> None:
+        for place in places:
+            results.extend(await replay_all(place, registry))
+        results.extend(await replay_all(read_unfinished(journal_file, admin), registry))
+
+    with progress("replaying", lambda: f"{len(results):,} journals"):
+        anyio.run(replay_everything, backend=backend)
+    for line in _page(results, verbose=verbose):
+        click.echo(line)
+    if not all(result.clean for result in results):
+        raise click.exceptions.Exit(FAILED)
+
+
+def _page(results: Sequence[Replay], *, verbose: bool) -> Iterator[str]:
+    alike: dict[object, list[Replay]] = {}
+    for result in results:
+        if not result.clean:
+            alike.setdefault(_kind(result), []).append(result)
+        elif verbose:
+            yield report(result)
+    for first, *others in alike.values():
+        yield report(first)
+        if others:
+            names = ", ".join(plain(other.name) for other in others[:_NAMED])
+            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            yield f"and so does {names}{more}" if len(others) == 1 else f"and so do {names}{more}"
+        yield ""
+    outcomes = Counter(result.outcome for result in results if not result.clean)
+    if not outcomes:
+        yield f"{len(results)} journals replay cleanly"
+        return
+
+    broken = ", ".join(f"{count} {outcome.name.lower()}" for outcome, count in outcomes.items())
+    yield f"{sum(outcomes.values())} of {len(results)} journals break: {broken}"
+
+
+def _kind(result: Replay) -> object:
+    """What is the same for journals that break in the same way: the line, if there is one."""
+    return result.outcome, type(result.error), result.site or tuple(result.details())
