@@ -50,7 +50,7 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
             "durable_trio",
             (
                 "CallFuture OnCancel SendHandle InvocationHandle IdempotentTarget WorkflowTarget "
-                "Awakeable DurablePromise NotReady NOT_READY"
+                "Awakeable DurablePromise NotReady NOT_READY SendReceipt"
             ),
         ),
         (
@@ -84,17 +84,19 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
             "durable_trio",
             (
                 "DurableTrioError TerminalError CancelledError InvocationTimeoutError "
-                "InvalidInputError UsageError ForeignAwaitError ForeignDeadlineError BusyWaitError "
+                "InvalidInputError RefusedError UsageError ForeignAwaitError ForeignDeadlineError BusyWaitError "
                 "NotDurableTaskError SerializationError DefinitionError UnknownServiceError "
                 "NonDeterminismError RetryableError FutureCancelledError FutureNotDoneError "
-                "TooSlowError EndOfChannel ClosedResourceError BrokenResourceError WouldBlock "
+                "TooSlowError RequestError NoAnswerError RequestTimeoutError UnavailableError "
+                "BadAnswerError EndOfChannel ClosedResourceError BrokenResourceError WouldBlock "
                 "StoreError StoreLockedError StoreCorruptError StoreVersionError StoreWriteError"
             ),
         ),
     ],
     "reference_runtime.md": [
-        ("The embedded runtime", "durable_trio.local", "LocalRuntime SendReceipt SystemClock"),
+        ("The embedded runtime", "durable_trio.local", "LocalRuntime SystemClock"),
         ("The HTTP ingress", "durable_trio.local.http", "HttpIngress Limits"),
+        ("Clients", "durable_trio.client", "IngressClient AdminClient Deployment"),
         ("The file journal", "durable_trio_file", "FileJournal FileJournalReader"),
         (
             "The Restate adapter",
@@ -118,7 +120,7 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ),
     ],
     "reference_ports.md": [
-        ("The ports", "durable_trio.abc", "Journal JournalStore Clock Serde"),
+        ("The ports", "durable_trio.abc", "Journal JournalStore Clock Serde Ingress Admin"),
         (
             "An attempt",
             "durable_trio.abc",

@@ -32,6 +32,7 @@ from ._context import WorkflowContext as WorkflowContext
 from ._context import WorkflowSharedContext as WorkflowSharedContext
 from ._context import current_context as current_context
 from ._duration import Duration as Duration
+from ._exceptions import BadAnswerError as BadAnswerError
 from ._exceptions import BrokenResourceError as BrokenResourceError
 from ._exceptions import BusyWaitError as BusyWaitError
 from ._exceptions import CancelledError as CancelledError
@@ -45,8 +46,12 @@ from ._exceptions import FutureCancelledError as FutureCancelledError
 from ._exceptions import FutureNotDoneError as FutureNotDoneError
 from ._exceptions import InvalidInputError as InvalidInputError
 from ._exceptions import InvocationTimeoutError as InvocationTimeoutError
+from ._exceptions import NoAnswerError as NoAnswerError
 from ._exceptions import NonDeterminismError as NonDeterminismError
 from ._exceptions import NotDurableTaskError as NotDurableTaskError
+from ._exceptions import RefusedError as RefusedError
+from ._exceptions import RequestError as RequestError
+from ._exceptions import RequestTimeoutError as RequestTimeoutError
 from ._exceptions import RetryableError as RetryableError
 from ._exceptions import SerializationError as SerializationError
 from ._exceptions import StoreCorruptError as StoreCorruptError
@@ -56,6 +61,7 @@ from ._exceptions import StoreVersionError as StoreVersionError
 from ._exceptions import StoreWriteError as StoreWriteError
 from ._exceptions import TerminalError as TerminalError
 from ._exceptions import TooSlowError as TooSlowError
+from ._exceptions import UnavailableError as UnavailableError
 from ._exceptions import UnknownServiceError as UnknownServiceError
 from ._exceptions import UsageError as UsageError
 from ._exceptions import WouldBlock as WouldBlock
@@ -84,6 +90,7 @@ from ._peer import InvocationHandle as InvocationHandle
 from ._peer import OnCancel as OnCancel
 from ._peer import SendHandle as SendHandle
 from ._promise import DurablePromise as DurablePromise
+from ._receipt import SendReceipt as SendReceipt
 from ._registry import ServiceRegistry as ServiceRegistry
 from ._request import ReplayAwareLogger as ReplayAwareLogger
 from ._request import Request as Request

@@ -4,7 +4,8 @@ DurableTrioError
 |-- TerminalError              the handler's or a peer's final word: never retried
 |   |-- CancelledError         409: the invocation was cancelled
 |   |-- InvocationTimeoutError 408: one of its own deadlines ended the invocation
-|   `-- InvalidInputError      400: the input does not fit the handler's type
+|   |-- InvalidInputError      400: the input does not fit the handler's type
+|   `-- RefusedError           a server refused a request; its code and message
 |-- UsageError                 the handler's code is wrong; it fails at its line
 |   |-- ForeignAwaitError      something that is not durable was awaited
 |   |-- ForeignDeadlineError   a native timeout or cancel scope surrounds a durable wait
@@ -18,6 +19,11 @@ DurableTrioError
 |-- FutureCancelledError       an awaited future was cancelled by its own scope
 |-- FutureNotDoneError         the result of a pending future was asked for
 |-- TooSlowError               a durable deadline passed (also a TimeoutError)
+|-- RequestError               a server was asked and gave no answer that counts
+|   |-- NoAnswerError          no connection, or it broke
+|   |-- RequestTimeoutError    the time for a request passed (also a TimeoutError)
+|   |-- UnavailableError       the server answered that it cannot do it now
+|   `-- BadAnswerError         the answer is not one that such a server gives
 |-- EndOfChannel, ClosedResourceError, BrokenResourceError, WouldBlock
 |                              channels and locks, as in trio and anyio
 `-- StoreError                 the journal's storage is in trouble
@@ -106,6 +112,14 @@ class InvalidInputError(TerminalError):
         super().__init__(message, code, metadata)
 
 
+class RefusedError(TerminalError):
+    """A server refused a request, and would refuse it again: its code and its message.
+
+    Raised by the clients of ``durable_trio.client``. There is no invocation that failed:
+    404 for what is not there, 400 for what cannot be, 409 for what cannot be now.
+    """
+
+
 class UsageError(DurableTrioError):
     """The code uses durable_trio wrongly. The attempt fails; a retry helps once it is mended."""
 
@@ -189,6 +203,47 @@ class FutureNotDoneError(DurableTrioError):
 
 class TooSlowError(DurableTrioError, TimeoutError):
     """The deadline of ``fail_after`` or ``fail_at`` passed. It is a ``TimeoutError``."""
+
+
+class RequestError(DurableTrioError):
+    """A server was asked and gave no answer that counts. Whether it did anything is not known.
+
+    Raised by the clients of ``durable_trio.client``. What is safe to ask again, and was
+    not answered in spite of the client's ``retry``, ends in one of these as well.
+    """
+
+
+class NoAnswerError(RequestError):
+    """There was no connection, or it broke before the answer was whole."""
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+        """Whether the server may have got the request. False: it has not, nothing happened."""
+
+
+class RequestTimeoutError(RequestError, TimeoutError):
+    """The time for a request passed, retries included. It is a ``TimeoutError``.
+
+    An invocation that was waited for goes on.
+    """
+
+
+class UnavailableError(RequestError):
+    """The server answered that it cannot do it now: too many requests, stopping, a proxy's 502."""
+
+    def __init__(self, message: str, code: int, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        """What the server said."""
+        self.code = code
+        """Its HTTP status."""
+        self.retry_after = retry_after
+        """Seconds after which to ask again, if it said so."""
+
+
+class BadAnswerError(RequestError):
+    """The answer is not one that such a server gives: somebody else's page, or one too large."""
 
 
 class EndOfChannel(DurableTrioError, anyio.EndOfStream):

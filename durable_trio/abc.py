@@ -8,12 +8,16 @@ imports everything it needs from this one module.
  2. ``JournalStore`` is what the embedded runtime keeps everything in. Writes are queued
     in order and become durable in order; reads see exactly what was queued before them.
  3. ``Clock`` is the only source of time, ``Serde`` the only way from values to bytes.
+ 4. ``Ingress`` and ``Admin`` are what is asked from outside of any invocation, of the embedded
+    runtime in this process or of a server over HTTP.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
+from ._admin import Admin as Admin
+from ._ingress import Ingress as Ingress
 from ._invocation import AttemptCompleted as AttemptCompleted
 from ._invocation import AttemptEnd as AttemptEnd
 from ._invocation import AttemptFailed as AttemptFailed

@@ -4,6 +4,5 @@ async with LocalRuntime([reports, users], FileJournal("app.journal")) as runtime
     report = await runtime.call(reports.aggregate, "user-42")
 """
 
-from ._client import SendReceipt as SendReceipt
 from ._clock import SystemClock as SystemClock
 from ._runtime import LocalRuntime as LocalRuntime

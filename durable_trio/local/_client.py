@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from durable_trio._exceptions import ClosedResourceError, TerminalError
 from durable_trio._handler import HandlerKind
 from durable_trio._journal._entries import Failure
 from durable_trio._ledger import error_of
+from durable_trio._receipt import SendReceipt
 
 from ._admission import Request, check_request
 from ._calling import check_target, workflow_exists
@@ -31,20 +30,6 @@ if TYPE_CHECKING:
     from ._dispatch import Dispatcher
     from ._engine import Engine
     from ._observers import Observer
-
-
-@attrs.frozen
-class SendReceipt:
-    """What a send gives back at once.
-
-    ``previously_accepted``: the idempotency or workflow key was used before, and this is
-    the invocation that it named. ``execution_time``: when it starts, in epoch seconds,
-    if that is not at once.
-    """
-
-    invocation_id: str
-    previously_accepted: bool = False
-    execution_time: float | None = None
 
 
 class Client:

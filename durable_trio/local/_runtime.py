@@ -26,7 +26,7 @@ from durable_trio._target import check_key
 from durable_trio.serde import serde_for
 
 from ._calling import awakeable_signal
-from ._client import Client, SendReceipt
+from ._client import Client
 from ._clock import SystemClock
 from ._control import Control
 from ._lifecycle import Lifecycle
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from durable_trio._duration import Duration
     from durable_trio._journal._entries import Headers, Target
     from durable_trio._options import ServiceOptions
+    from durable_trio._receipt import SendReceipt
     from durable_trio._records import InvocationRecord
     from durable_trio._services import ServiceDefinition
     from durable_trio._target import CallTarget

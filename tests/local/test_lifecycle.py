@@ -11,6 +11,7 @@ from durable_trio import (
     ClosedResourceError,
     Context,
     DefinitionError,
+    SendReceipt,
     Service,
     StoreError,
     StoreLockedError,
@@ -18,7 +19,7 @@ from durable_trio import (
     UsageError,
 )
 from durable_trio.abc import InvocationStatus
-from durable_trio.local import LocalRuntime, SendReceipt
+from durable_trio.local import LocalRuntime
 from durable_trio.testing import MemoryStore
 
 from .virtual_time import VirtualClock

@@ -13,6 +13,7 @@ import durable_trio
 HOMES = (
     "durable_trio",
     "durable_trio.abc",
+    "durable_trio.client",
     "durable_trio.serde",
     "durable_trio.local",
     "durable_trio.local.http",

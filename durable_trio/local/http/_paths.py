@@ -162,6 +162,12 @@ def parse_path(method: str, path: str, services: Mapping[str, ServiceDefinition]
                 )
 
             return Administer(_decoded(invocation_id), action)
+        case ["query" | "deployments" as name, *_] if name not in services:
+            raise TerminalError(
+                f"there is nothing at {path}: SQL and deployments are a Restate server's; the "
+                "embedded runtime has its services from its process and a journal that can be read",
+                404,
+            )
         case [*rest, "send"] if len(rest) == _width(rest, services):
             return _invoke(rest, services, send=True)
         case _:

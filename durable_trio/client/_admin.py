@@ -1,0 +1,196 @@
+"""``AdminClient``: what an operator does, over HTTP.
+
+Owns names and errors of what can be asked of an admin port; each method is one request. Of the
+embedded runtime's ingress, which is its admin port as well, the operations on invocations.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+import attrs
+import orjson
+
+from durable_trio._duration import to_seconds
+from durable_trio._exceptions import BadAnswerError, RefusedError
+
+from ._paths import invocation_path
+from ._transport import MAX_BODY_SIZE, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+    from durable_trio._duration import Duration
+    from durable_trio._retry import RetryPolicy
+
+    from ._answers import Answer
+
+_UNAVAILABLE: Final = frozenset({408, 429, 502, 503, 504})
+"""Any other status is the server's word on what was asked for, 500 for a wrong query say."""
+
+_CONFLICT: Final = 409
+
+
+@attrs.frozen
+class Deployment:
+    """An endpoint that a server has discovered, and the names of its services."""
+
+    id: str
+    services: tuple[str, ...]
+
+
+class AdminClient:
+    """Operates invocations, registers deployments and asks for anything in SQL.
+
+    For the admin port of a Restate server (9070 by default), or for the ingress of the embedded
+    runtime, which has the operations on invocations. An async context manager, for trio and
+    asyncio. ``timeout`` (30 s; None: nothing does) bounds every request; the other options are
+    those of ``IngressClient``, and ``retry`` repeats queries.
+
+    All methods raise ``RefusedError`` with the code and message of a server that refuses, and a
+    ``RequestError`` if there is no answer that counts.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:9070",
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: Duration | None = 30.0,
+        retry: RetryPolicy | None = None,
+        max_body_size: int = MAX_BODY_SIZE,
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        self._timeout = None if timeout is None else to_seconds(timeout, "timeout")
+        self._transport = Transport(
+            url,
+            headers=headers,
+            retry=retry,
+            max_body_size=max_body_size,
+            http=http,
+            unavailable=_UNAVAILABLE,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the admin port is."""
+        return self._transport.url
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._transport.__aexit__(*exc_info)
+
+    # -- invocations
+
+    async def cancel(self, invocation_id: str) -> None:
+        """Ask an invocation to end: its handler unwinds, and it ends with 409 "cancelled".
+
+        It has been asked when this returns. One that has not started ends at once, and a
+        Restate server forgets it; one that has completed is left alone. ``RefusedError`` 404
+        if it is unknown.
+        """
+        await self._end(invocation_id, "cancel")
+
+    async def kill(self, invocation_id: str) -> None:
+        """End an invocation with 409 "killed", without asking its handler, and all that it called.
+
+        One that has completed is left alone. ``RefusedError`` 404 if it is unknown.
+        """
+        await self._end(invocation_id, "kill")
+
+    async def pause(self, invocation_id: str) -> None:
+        """Stop attempting an invocation until it is resumed.
+
+        The embedded runtime has done so when this returns, a Restate server has been asked
+        to: its ``sys_invocation.status`` says when. ``RefusedError`` 409 for one that has not
+        started, or has completed.
+        """
+        await self._act(invocation_id, "pause")
+
+    async def resume(self, invocation_id: str) -> None:
+        """Attempt an invocation now that is paused or backs off.
+
+        ``RefusedError`` 409 if it has completed, 409 or 425 if it has not started.
+        """
+        await self._act(invocation_id, "resume")
+
+    async def purge(self, invocation_id: str) -> None:
+        """Forget a completed invocation. ``RefusedError`` 409 if it has not completed."""
+        await self._act(invocation_id, "purge")
+
+    # -- a Restate server's
+
+    async def register_deployment(
+        self,
+        uri: str,
+        *,
+        force: bool = False,
+        http_11: bool = False,
+        headers: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+    ) -> Deployment:
+        """Have a Restate server discover the endpoint at ``uri``, and serve what it has.
+
+        ``force`` replaces a deployment of the same URI. ``http_11``: the endpoint speaks no
+        HTTP/2. ``headers`` are sent with every request to it. ``dry_run`` only discovers.
+        """
+        answer = await self._json(
+            "/deployments",
+            {
+                "uri": uri,
+                "force": force,
+                "use_http_11": http_11,
+                "additional_headers": dict(headers or {}),
+                "dry_run": dry_run,
+            },
+            safe=False,
+        )
+        fields = answer.fields()
+        services = cast("list[dict[str, Any]]", fields.get("services"))
+        try:
+            return Deployment(str(fields["id"]), tuple(str(each["name"]) for each in services))
+        except (KeyError, TypeError) as exc:
+            raise BadAnswerError(
+                f"a registration was answered without a deployment: {fields}"
+            ) from exc
+
+    async def query(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a query about a Restate server: ``sys_invocation``, ``sys_journal``, ``state``...
+
+        A column that is null is missing from its row. ``RefusedError`` for wrong SQL.
+        """
+        answer = await self._json("/query", {"query": sql}, safe=True)
+        rows = answer.fields().get("rows")
+        if not isinstance(rows, list):
+            raise BadAnswerError("a query was answered without rows")
+
+        return cast("list[dict[str, Any]]", rows)
+
+    # -- requests
+
+    async def _json(self, path: str, value: dict[str, Any], *, safe: bool) -> Answer:
+        return await self._transport.request(
+            "POST",
+            path,
+            body=orjson.dumps(value),
+            headers=[("content-type", "application/json"), ("accept", "application/json")],
+            timeout=self._timeout,
+            safe=safe,
+        )
+
+    async def _act(self, invocation_id: str, action: str) -> None:
+        await self._transport.request(
+            "PATCH", invocation_path(invocation_id, action), timeout=self._timeout, safe=False
+        )
+
+    async def _end(self, invocation_id: str, action: str) -> None:
+        try:
+            await self._act(invocation_id, action)
+        except RefusedError as error:
+            if error.code != _CONFLICT:
+                raise

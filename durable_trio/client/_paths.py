@@ -1,0 +1,96 @@
+"""Names as paths: Restate's, which the embedded runtime's ingress has as well.
+
+Owns percent-encoding, the table of paths, and what is described in a body instead.
+
+ 1. A name is one segment of a path, whatever is in it: slashes, dots, spaces, percent signs.
+ 2. An empty name has no path: a server would read another one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from urllib.parse import quote
+
+from durable_trio._exceptions import UsageError
+from durable_trio._journal._entries import IdempotentTarget, InvocationTarget, WorkflowTarget
+
+if TYPE_CHECKING:
+    from durable_trio._journal._entries import Target
+
+Look: TypeAlias = Literal["attach", "output"]
+Completion: TypeAlias = Literal["resolve", "reject"]
+
+_DOTS: Final = {".": "%2E", "..": "%2E%2E"}
+"""A dot is no character that is encoded, and yet such a segment would vanish."""
+
+
+def segment(name: str, what: str) -> str:
+    """``name`` as one segment. ``UsageError`` that says ``what`` it is if it can be none."""
+    if not name:
+        raise UsageError(f"{what} is empty: pass a string that is not")
+
+    try:
+        return _DOTS.get(name) or quote(name, safe="")
+    except UnicodeEncodeError as exc:
+        raise UsageError(f"{what} is no valid Unicode ({exc.reason}): {name!r}") from exc
+
+
+def handler_path(service: str, handler: str, key: str | None) -> str:
+    """Where a handler is called; with ``/send`` behind it, sent to."""
+    parts = [segment(service, "the service's name")]
+    if key is not None:
+        parts.append(segment(key, f"the key of {service}/{handler}"))
+    parts.append(segment(handler, "the handler's name"))
+    return "/" + "/".join(parts)
+
+
+def look_path(target: Target, look: Look) -> str | None:
+    """Where the result of an invocation is. None: it is described in a body instead.
+
+    A Restate server (1.7) does not decode idempotency keys in paths, and has none for scopes.
+    """
+    match target:
+        case InvocationTarget(invocation_id):
+            named = f"invocation/{segment(invocation_id, 'the invocation id')}"
+        case WorkflowTarget(workflow, key, None):
+            name = segment(workflow, "the name of the workflow")
+            named = f"workflow/{name}/{segment(key, 'the key of the workflow')}"
+        case _:
+            return None
+    return f"/restate/{named}/{look}"
+
+
+def described(target: Target) -> dict[str, str]:
+    """An invocation as a body describes it."""
+    match target:
+        case InvocationTarget(invocation_id):
+            fields = {"target": "invocation", "invocationId": invocation_id}
+        case WorkflowTarget(workflow, key, scope):
+            fields = {"target": "workflow", "workflowName": workflow, "workflowKey": key}
+            fields |= {} if scope is None else {"scope": scope}
+        case IdempotentTarget(service, handler, idempotency_key, key, scope):
+            fields = {
+                "target": "idempotentInvocation",
+                "service": service,
+                "handler": handler,
+                "idempotencyKey": idempotency_key,
+            }
+            fields |= {} if key is None else {"key": key}
+            fields |= {} if scope is None else {"scope": scope}
+    return fields
+
+
+def awakeable_path(awakeable_id: str, completion: Completion) -> str:
+    """Where an awakeable is completed."""
+    return f"/restate/awakeables/{segment(awakeable_id, 'the awakeable id')}/{completion}"
+
+
+def signal_path(invocation_id: str, name: str, completion: Completion) -> str:
+    """Where a named signal is sent to."""
+    invocation = segment(invocation_id, "the invocation id")
+    return f"/restate/signals/{invocation}/{segment(name, 'the name of the signal')}/{completion}"
+
+
+def invocation_path(invocation_id: str, action: str) -> str:
+    """Where an operator acts on an invocation."""
+    return f"/invocations/{segment(invocation_id, 'the invocation id')}/{action}"
