@@ -6,16 +6,16 @@ first and the last slash is the key, as it is; it needs no encoding.
 
 from __future__ import annotations
 
-import re
-from typing import Final
+from urllib.parse import quote
 
 import click
 
-from ._exits import USAGE, Exit
-from ._ingress import json_argument, quoted, request, show_body, url_option
-from ._progress import progress
+from durable_trio.client._headers import checked_headers, idempotency_header
+from durable_trio.client._paths import handler_path, result_path
 
-_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+from ._exits import USAGE, Exit
+from ._ingress import json_argument, request, show_body, url_option
+from ._progress import progress
 
 
 @click.command()
@@ -50,19 +50,18 @@ def call(
         raise Exit("only a send can be delayed: say --send as well", USAGE)
 
     content, extra = json_argument(argument, content_type)
-    extra.update(_header(text) for text in headers)
-    if idempotency_key is not None:
-        extra["idempotency-key"] = _value("the idempotency key", idempotency_key)
+    extra += checked_headers(map(_header, headers))
+    extra += idempotency_header(idempotency_key)
     path = f"{_path(target)}/send" if send else _path(target)
-    params = {} if delay is None else {"delay": delay}
+    query = "" if delay is None else f"?delay={quote(delay, '', errors='surrogateescape')}"
     with progress(f"waiting for {target}"):
-        response = request(url, "POST", path, content=content, headers=extra, params=params)
+        answer = request(url, "POST", f"{path}{query}", content=content, headers=extra)
     if not send:
-        show_body(response)
+        show_body(answer)
         return
 
-    sent = response.json()
-    click.echo(sent["invocationId"])
+    sent = answer.fields()
+    click.echo(sent.get("invocationId"))
     if sent.get("status") == "PreviouslyAccepted":
         click.echo("durable-trio: it had been accepted before", err=True)
 
@@ -73,8 +72,8 @@ def call(
 def attach(invocation_id: str, url: str) -> None:
     """Wait for an invocation and print its result."""
     with progress(f"waiting for {invocation_id}"):
-        response = request(url, "GET", f"/restate/invocation/{quoted(invocation_id)}/attach")
-    show_body(response)
+        answer = request(url, "GET", result_path(invocation_id, "attach"))
+    show_body(answer)
 
 
 @click.command()
@@ -85,7 +84,7 @@ def output(invocation_id: str, url: str) -> None:
 
     Otherwise the exit code is 4: not ready.
     """
-    show_body(request(url, "GET", f"/restate/invocation/{quoted(invocation_id)}/output"))
+    show_body(request(url, "GET", result_path(invocation_id, "output")))
 
 
 def _path(target: str) -> str:
@@ -94,20 +93,12 @@ def _path(target: str) -> str:
     if not first or not service or not handler:
         raise Exit(f"expected SERVICE/HANDLER or SERVICE/KEY/HANDLER, got {target!r}", USAGE)
 
-    parts = [service, key, handler] if second else [service, handler]
-    return "".join(f"/{quoted(part)}" for part in parts)
+    return handler_path(service, handler, key if second else None)
 
 
 def _header(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
-    if not separator or not _NAME.fullmatch(name):
+    if not separator:
         raise Exit(f"a header is NAME=VALUE, got {text!r}", USAGE)
 
-    return name.lower(), _value(f"the header {name}", value)
-
-
-def _value(what: str, value: str) -> str:
-    if value.isascii() and (value.isprintable() or not value):
-        return value
-
-    raise Exit(f"{what} must be printable ASCII, got {value!r}", USAGE)
+    return name, value

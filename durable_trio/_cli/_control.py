@@ -9,8 +9,10 @@ from typing import Final
 
 import click
 
+from durable_trio.client._paths import awakeable_path, invocation_path, signal_path
+
 from ._exits import USAGE, Exit
-from ._ingress import json_argument, quoted, request, text_body, url_option
+from ._ingress import json_argument, request, text_body, url_option
 
 _DONE: Final = {
     "cancel": "asked to end",
@@ -20,13 +22,15 @@ _DONE: Final = {
     "purge": "forgotten",
 }
 
+_TEXT: Final = [("content-type", "text/plain")]
+
 
 def _action(name: str, help_text: str) -> click.Command:
     @click.command(name, help=help_text)
     @click.argument("invocation_id", metavar="ID")
     @url_option
     def command(invocation_id: str, url: str) -> None:
-        request(url, "PATCH", f"/invocations/{quoted(invocation_id)}/{name}")
+        request(url, "PATCH", invocation_path(invocation_id, name))
         click.echo(f"{invocation_id}: {_DONE[name]}")
 
     return command
@@ -54,7 +58,7 @@ def resolve(awakeable: str, value: str | None, content_type: str | None, url: st
     With a value ('-' reads it from stdin) or with nothing.
     """
     content, headers = json_argument(value, content_type)
-    path = f"/restate/awakeables/{quoted(awakeable)}/resolve"
+    path = awakeable_path(awakeable, "resolve")
     request(url, "POST", path, content=content, headers=headers)
 
 
@@ -67,8 +71,8 @@ def reject(awakeable: str, message: str, url: str) -> None:
 
     Its wait raises a terminal error with this message.
     """
-    path = f"/restate/awakeables/{quoted(awakeable)}/reject"
-    request(url, "POST", path, content=text_body(message), headers={"content-type": "text/plain"})
+    path = awakeable_path(awakeable, "reject")
+    request(url, "POST", path, content=text_body(message), headers=_TEXT)
 
 
 @click.command()
@@ -90,14 +94,14 @@ def signal(
 
     With a value ('-' reads it from stdin), with nothing, or with a failure.
     """
-    path = f"/restate/signals/{quoted(invocation_id)}/{quoted(name)}"
     if message is None:
         content, headers = json_argument(value, content_type)
-        request(url, "POST", f"{path}/resolve", content=content, headers=headers)
+        path = signal_path(invocation_id, name, "resolve")
+        request(url, "POST", path, content=content, headers=headers)
         return
 
     if value is not None:
         raise Exit("a signal is resolved with a value or rejected with a message, not both", USAGE)
 
-    text = {"content-type": "text/plain"}
-    request(url, "POST", f"{path}/reject", content=text_body(message), headers=text)
+    path = signal_path(invocation_id, name, "reject")
+    request(url, "POST", path, content=text_body(message), headers=_TEXT)

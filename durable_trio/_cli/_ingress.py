@@ -1,24 +1,37 @@
-"""The client of an ingress: one request, and what its answer means for the command.
+"""One request to a server, and what its answer means for the command.
 
-Owns the URL, the request and the exit code of an answer. It works with the embedded
-runtime's ingress and with Restate's; only what an operator does has another port there.
+Owns the exit code of an answer, and payloads as arguments; how it is asked is the client's. It
+works with the embedded runtime's ingress and with Restate's; only what an operator does has
+another port there.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Final
 
+import anyio
 import click
-import httpx
 import orjson
+
+from durable_trio._exceptions import (
+    DurableTrioError,
+    RefusedError,
+    TerminalError,
+    UnavailableError,
+    UsageError,
+)
+from durable_trio.client._answers import INGRESS_UNAVAILABLE
+from durable_trio.client._answers import NOT_READY as NOT_READY_STATUS
+from durable_trio.client._transport import Transport
 
 from ._exits import FAILED, NO_ANSWER, NOT_FOUND, NOT_READY, USAGE, Exit
 from ._text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
+
+    from durable_trio.client._answers import Answer
 
 url_option: Final = click.option(
     "--url",
@@ -29,9 +42,7 @@ url_option: Final = click.option(
     help="Where the ingress is.",
 )
 
-_CONNECT: Final = 10.0
-
-_STATUSES: Final = {404: NOT_FOUND, 470: NOT_READY, 503: NO_ANSWER}
+_STATUSES: Final = {404: NOT_FOUND, 503: NO_ANSWER}
 
 
 def request(
@@ -40,34 +51,28 @@ def request(
     path: str,
     *,
     content: bytes = b"",
-    headers: Mapping[str, str] | None = None,
-    params: Mapping[str, str] | None = None,
-) -> httpx.Response:
+    headers: Sequence[tuple[str, str]] = (),
+) -> Answer:
     """The answer, if it is a success; otherwise the command ends with what it says."""
-    timeout = httpx.Timeout(_CONNECT, read=None)
-    try:
-        with httpx.Client(timeout=timeout, trust_env=False) as client:
-            response = client.request(
-                method, f"{url.rstrip('/')}{path}", content=content, headers=headers, params=params
+
+    async def ask() -> Answer:
+        async with Transport(url, unavailable=INGRESS_UNAVAILABLE) as transport:
+            return await transport.request(
+                method, path, body=content, headers=headers, timeout=None, safe=False
             )
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as exc:
-        raise Exit(f"{url!r} is no URL of an ingress: {exc}", USAGE) from exc
-    except httpx.HTTPError as exc:
-        raise Exit(
-            f"no answer from {url}: {exc or type(exc).__name__}. Is `durable-trio run` at work "
-            "there? Otherwise say --url, or set DURABLE_TRIO_URL.",
-            NO_ANSWER,
-        ) from exc
 
-    if response.is_success:
-        return response
+    try:
+        answer = anyio.run(ask)
+    except UsageError as error:
+        raise Exit(str(error), USAGE) from error
+    except DurableTrioError as error:
+        raise _exit(error) from error
 
-    raise _failure(response)
+    if answer.status == NOT_READY_STATUS:
+        message = plain(str(answer.fields().get("message")))
+        raise Exit(f"refused: {answer.status} {message}", NOT_READY)
 
-
-def quoted(segment: str) -> str:
-    """A segment of a path, percent-encoded."""
-    return quote(segment, "", errors="surrogateescape")
+    return answer
 
 
 def text_body(text: str) -> bytes:
@@ -75,10 +80,12 @@ def text_body(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def json_argument(text: str | None, content_type: str | None) -> tuple[bytes, dict[str, str]]:
+def json_argument(
+    text: str | None, content_type: str | None
+) -> tuple[bytes, list[tuple[str, str]]]:
     """Body and headers of a payload that was given as an argument; ``-`` is stdin."""
     if text is None:
-        return b"", {}
+        return b"", []
 
     body = sys.stdin.buffer.read() if text == "-" else text_body(text)
     if content_type is None:
@@ -91,34 +98,32 @@ def json_argument(text: str | None, content_type: str | None) -> tuple[bytes, di
                 USAGE,
             ) from exc
 
-    return body, {"content-type": content_type or "application/json"}
+    return body, [("content-type", content_type or "application/json")]
 
 
-def show_body(response: httpx.Response) -> None:
+def show_body(answer: Answer) -> None:
     """The body on stdout, with a line end if it is text."""
-    body = response.content
-    is_text = response.headers.get("content-type", "").startswith(("application/json", "text/"))
+    body = answer.body
+    is_text = answer.headers.get("content-type", "").startswith(("application/json", "text/"))
     sys.stdout.buffer.write(body)
     if body and (is_text or sys.stdout.isatty()) and not body.endswith(b"\n"):
         sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()
 
 
-def _failure(response: httpx.Response) -> Exit:
-    body: object
-    try:
-        body = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        body = None
-
-    fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-    message = plain(str(fields.get("message") or response.text or response.reason_phrase))
-    if fields.get("source") == "invocation":
-        code = fields.get("code", response.status_code)
-        metadata = cast("dict[str, object]", fields.get("metadata") or {})
-        details = "".join(f" [{plain(str(k))}: {plain(str(v))}]" for k, v in metadata.items())
-        return Exit(f"the invocation failed: {code} {message}{details}", FAILED)
-
-    status = response.status_code
-    usage = USAGE if 400 <= status < 500 else FAILED
-    return Exit(f"refused: {status} {message}", _STATUSES.get(status, usage))
+def _exit(error: DurableTrioError) -> Exit:
+    match error:
+        case RefusedError() | UnavailableError():
+            usage = USAGE if 400 <= error.code < 500 else FAILED
+            code = _STATUSES.get(error.code, usage)
+            return Exit(f"refused: {error.code} {plain(error.message)}", code)
+        case TerminalError():
+            labels = "".join(f" [{plain(k)}: {plain(v)}]" for k, v in error.metadata.items())
+            message = f"{error.code} {plain(error.message)}{labels}"
+            return Exit(f"the invocation failed: {message}", FAILED)
+        case _:
+            return Exit(
+                f"{plain(str(error))} `durable-trio run` serves one; otherwise say --url, or set "
+                "DURABLE_TRIO_URL.",
+                NO_ANSWER,
+            )

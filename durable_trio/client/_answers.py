@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 NOT_READY: Final = 470
 """The status of an output that is asked for too early."""
 
+INGRESS_UNAVAILABLE: Final = frozenset({408, 425, 429, *range(500, 600)})
+"""An ingress that answers with one of these has not decided anything."""
+
 _LONGEST: Final = 500
 """As much as an error quotes of a page that is none of Restate's."""
 

@@ -10,7 +10,7 @@ Owns names, types and errors of what can be asked of an ingress; each method is 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import orjson
 
@@ -23,6 +23,7 @@ from durable_trio._receipt import SendReceipt
 from durable_trio._target import check_key
 from durable_trio.serde import serde_for
 
+from ._answers import INGRESS_UNAVAILABLE
 from ._answers import NOT_READY as NOT_READY_STATUS
 from ._headers import checked_headers, idempotency_header
 from ._paths import awakeable_path, described, handler_path, look_path, signal_path
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 T = TypeVar("T")
-
-UNAVAILABLE: Final = frozenset({408, 425, 429, *range(500, 600)})
-"""An ingress that answers with one of these has not decided anything."""
 
 
 class IngressClient:
@@ -83,7 +81,7 @@ class IngressClient:
             retry=retry,
             max_body_size=max_body_size,
             http=http,
-            unavailable=UNAVAILABLE,
+            unavailable=INGRESS_UNAVAILABLE,
         )
 
     @property

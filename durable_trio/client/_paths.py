@@ -44,6 +44,11 @@ def handler_path(service: str, handler: str, key: str | None) -> str:
     return "/" + "/".join(parts)
 
 
+def result_path(invocation_id: str, look: Look) -> str:
+    """Where the result of the invocation with this id is."""
+    return f"/restate/invocation/{segment(invocation_id, 'the invocation id')}/{look}"
+
+
 def look_path(target: Target, look: Look) -> str | None:
     """Where the result of an invocation is. None: it is described in a body instead.
 
@@ -51,13 +56,13 @@ def look_path(target: Target, look: Look) -> str | None:
     """
     match target:
         case InvocationTarget(invocation_id):
-            named = f"invocation/{segment(invocation_id, 'the invocation id')}"
+            return result_path(invocation_id, look)
         case WorkflowTarget(workflow, key, None):
             name = segment(workflow, "the name of the workflow")
-            named = f"workflow/{name}/{segment(key, 'the key of the workflow')}"
+            named = segment(key, "the key of the workflow")
+            return f"/restate/workflow/{name}/{named}/{look}"
         case _:
             return None
-    return f"/restate/{named}/{look}"
 
 
 def described(target: Target) -> dict[str, str]:
