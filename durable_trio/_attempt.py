@@ -301,23 +301,27 @@ class Attempt:
                 elif self._ended is not None and not self.ledger.intents:
                     self._finish()
                     return
-                else:
+                elif not self._deliver_next():
                     await self._quiesce()
             except self._host.cancelled_type as error:
                 self._interrupted(error)
 
-    async def _quiesce(self) -> None:
+    def _deliver_next(self) -> bool:
+        """Deliver one notification; False if there is none (S4)."""
         try:
             notification = self._cursor.next_notification()
-            if notification is None and self._inbox:
+            if notification is None:
+                if not self._inbox:
+                    return False
+
                 notification = self._inbox.popleft()
-            if notification is not None:
-                self.ledger.deliver(notification)
-                return
+            self.ledger.deliver(notification)
         except Mismatch as mismatch:
             self._diverged(mismatch)
-            return
+        return True
 
+    async def _quiesce(self) -> None:
+        """Nothing is left to deliver: start what waits for that, write, and wait for more."""
         last = self.scheduler.last
         if last is not None and not self._may_leave(last):
             return

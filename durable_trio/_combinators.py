@@ -54,19 +54,39 @@ def _check(operation: str, futures: Iterable[object]) -> DurableTask:
     return task
 
 
+class _Place:
+    """An input of a combination, told about once. One future may have several places."""
+
+    __slots__ = ("_derived", "_index", "_told", "future")
+
+    def __init__(
+        self,
+        derived: DurableFuture[Any],
+        told: Callable[[int, DurableFuture[Any]], None],
+        index: int,
+        future: DurableFuture[Any],
+    ) -> None:
+        self.future = future
+        self._derived = derived
+        self._told = told
+        self._index = index
+
+    def __call__(self) -> None:
+        if not self._derived.done:
+            self._told(self._index, self.future)
+
+
 class _Combination:
-    """A derived future and its inputs, each of which is told about once at its place.
+    """A derived future and its inputs."""
 
-    One future may be given twice, so the places are told apart by their index.
-    """
-
-    __slots__ = ("_futures", "derived")
+    __slots__ = ("_futures", "_places", "derived")
 
     def __init__(
         self, operation: str, kind: AwaitKind, futures: tuple[DurableFuture[Any], ...]
     ) -> None:
         task = _check(operation, futures)
         self._futures = futures
+        self._places: list[_Place] = []
         self.derived: DurableFuture[Any] = DurableFuture(task.scheduler, operation)
         self.derived._derive_from(kind, futures)
 
@@ -76,22 +96,16 @@ class _Combination:
             if self.derived.done:
                 return
 
-            future._subscribe((self, index), partial(self._tell, told, index, future))
+            place = _Place(self.derived, told, index, future)
+            self._places.append(place)
+            future._subscribe(place, place)
 
     def end(self, status: FutureStatus, value: Any) -> None:
         """End the derived future; the inputs tell it no more."""
         self.derived._end(status, value)
-        for index, future in enumerate(self._futures):
-            future._unsubscribe((self, index))
-
-    def _tell(
-        self,
-        told: Callable[[int, DurableFuture[Any]], None],
-        index: int,
-        future: DurableFuture[Any],
-    ) -> None:
-        if not self.derived.done:
-            told(index, future)
+        places, self._places = self._places, []
+        for place in places:
+            place.future._unsubscribe(place)
 
 
 def _arrived(futures: tuple[DurableFuture[Any], ...]) -> list[tuple[int, DurableFuture[Any]]]:

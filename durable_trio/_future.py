@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._exceptions import FutureCancelledError, FutureNotDoneError, UsageError
 from ._journal._entries import AwaitKind, AwaitTree
-from ._task import running_task
+from ._task import DurableTask, current, running_task
 from ._traps import Trap
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from ._cancel import CancelScope
     from ._scheduler import Scheduler
-    from ._task import DurableTask
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -65,6 +64,7 @@ class DurableFuture(Generic[T_co]):
 
     __slots__ = (
         "_cancel_operation",
+        "_decode",
         "_ended_at",
         "_inputs",
         "_kind",
@@ -97,6 +97,7 @@ class DurableFuture(Generic[T_co]):
         self._leaf: int | tuple[int | str] | None = leaf
         self._waits_when_cancelled: bool = waits_when_cancelled
         self._cancel_operation: Callable[[], None] | None = None
+        self._decode: Callable[[Any], Any] | None = None
         self._scope = scope
         self._status = FutureStatus.PENDING
         self._open = True
@@ -110,10 +111,14 @@ class DurableFuture(Generic[T_co]):
     # -- the user's side
 
     def __await__(self) -> Generator[Any, Any, T_co]:
-        task = running_task(f"await {self.name or 'future'}")
-        if task.scheduler.is_cancelled(task):
-            yield from task.scheduler.refuse(task)
-        self._check_belongs_to(task)
+        task = current.get(None)
+        if not isinstance(task, DurableTask) or task.scheduler.running is not task:
+            task = running_task(f"await {self.name or 'future'}")
+        scheduler = task.scheduler
+        if scheduler.is_cancelled(task):
+            yield from scheduler.refuse(task)
+        if self._scheduler is not scheduler:
+            self._check_belongs_to(task)
         if self._open:
             yield from self._park(task)
         return self._outcome()

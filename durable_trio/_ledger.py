@@ -93,7 +93,7 @@ class Ledger:
         self._on_cancel = on_cancel
         self._next_completion = 1
         self._next_signal = FIRST_AWAKEABLE_SIGNAL
-        self._expected: dict[int, tuple[DurableFuture[Any], Callable[[Any], Any]]] = {}
+        self._expected: dict[int, DurableFuture[Any]] = {}
         self._listeners: dict[
             int | str, deque[tuple[DurableFuture[Any], Callable[[Any], Any]]]
         ] = {}
@@ -145,7 +145,8 @@ class Ledger:
         self, completion_id: int, future: DurableFuture[Any], decode: Callable[[Any], Any]
     ) -> None:
         """The completion with this id ends ``future``."""
-        self._expected[completion_id] = (future, decode)
+        future._decode = decode
+        self._expected[completion_id] = future
 
     def listen(
         self, signal: int | str, future: DurableFuture[Any], decode: Callable[[Any], Any]
@@ -193,13 +194,13 @@ class Ledger:
             self._deliver_signal(notification)
             return
 
-        expected = self._expected.pop(notification.completion_id, None)
-        if expected is None:
+        future = self._expected.pop(notification.completion_id, None)
+        if future is None:
             self._unexpected(notification)
             return
 
-        future, decode = expected
-        settle(future, decode, notification.result)
+        assert future._decode is not None
+        settle(future, future._decode, notification.result)
         if self._intents and notification.completion_id in self._intents:
             name = self._intents.pop(notification.completion_id)
             if isinstance(notification.result, InvocationId):

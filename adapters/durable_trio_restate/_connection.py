@@ -90,11 +90,11 @@ class Kind(enum.Enum):
     OTHER = "a message that only an endpoint sends, or that is unknown"
 
 
-_ACCEPTED: Final[Mapping[Phase, frozenset[Kind]]] = {
-    Phase.WAITING: frozenset({Kind.START}),
-    Phase.BUFFERING: frozenset({Kind.COMMAND, Kind.NOTIFICATION}),
-    Phase.RUNNING: frozenset({Kind.NOTIFICATION, Kind.ACK}),
-    Phase.CLOSED: frozenset(Kind),
+_ACCEPTED: Final[Mapping[Phase, tuple[Kind, ...]]] = {
+    Phase.WAITING: (Kind.START,),
+    Phase.BUFFERING: (Kind.COMMAND, Kind.NOTIFICATION),
+    Phase.RUNNING: (Kind.NOTIFICATION, Kind.ACK),
+    Phase.CLOSED: tuple(Kind),
 }
 
 _START_TYPE: Final = 0x0000
@@ -118,16 +118,16 @@ class Receiver(Protocol):
 
 
 def _kind(type_: int) -> Kind:
-    if type_ == _START_TYPE:
-        return Kind.START
-
-    if type_ == _ACK_TYPE:
-        return Kind.ACK
+    if FIRST_NOTIFICATION <= type_ < FIRST_CUSTOM:
+        return Kind.NOTIFICATION
 
     if FIRST_COMMAND <= type_ < FIRST_NOTIFICATION:
         return Kind.COMMAND
 
-    return Kind.NOTIFICATION if FIRST_NOTIFICATION <= type_ < FIRST_CUSTOM else Kind.OTHER
+    if type_ == _START_TYPE:
+        return Kind.START
+
+    return Kind.ACK if type_ == _ACK_TYPE else Kind.OTHER
 
 
 class Connection:
@@ -145,7 +145,7 @@ class Connection:
         on_output: Callable[[], object] = lambda: None,
     ) -> None:
         self.version = version
-        self.phase = Phase.WAITING
+        self._enter(Phase.WAITING)
         self.start: InvocationStart | None = None
         """What the attempt starts with, once all of it has arrived."""
         self.on_output = on_output
@@ -173,7 +173,7 @@ class Connection:
 
         try:
             self._frames.feed(data)
-            while (frame := self._frames.next()) is not None:
+            for frame in self._frames:
                 self._take(frame)
         except ProtocolError as error:
             self._violated(error)
@@ -200,7 +200,7 @@ class Connection:
 
     def _take(self, frame: Frame) -> None:
         kind = _kind(frame.type)
-        if kind not in _ACCEPTED[self.phase]:
+        if kind not in self._accepted:
             raise ProtocolError(
                 f"while {self.phase.value}, the server sent {kind.value} (type 0x{frame.type:04X})"
             )
@@ -214,12 +214,16 @@ class Connection:
         elif kind is Kind.ACK:
             self._acknowledged(CONTROL_CODECS[frame.type].decode(frame.payload))
 
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self._accepted = _ACCEPTED[phase]
+
     def _begin(self, message: StartMessage) -> None:
         if message.known_entries < 1:
             raise ProtocolError("an invocation without input: known_entries is 0", INTERNAL)
 
         self._message = message
-        self.phase = Phase.BUFFERING
+        self._enter(Phase.BUFFERING)
 
     def _buffer(self, kind: Kind, frame: Frame) -> None:
         assert self._message is not None
@@ -227,7 +231,7 @@ class Connection:
             self._recorded.append(_notification(frame))
         else:
             command = decode_command(frame.type, frame.payload)
-            if isinstance(command, Input) != (not self._commands):
+            if (type(command) is Input) == bool(self._commands):
                 raise ProtocolError("the journal does not begin with its input")
 
             self._recorded.append(command)
@@ -237,7 +241,7 @@ class Connection:
                 raise ProtocolError("the journal has no input")
 
             self.start = self._invocation_start(self._message)
-            self.phase = Phase.RUNNING
+            self._enter(Phase.RUNNING)
 
     def _invocation_start(self, message: StartMessage) -> InvocationStart:
         return InvocationStart(
@@ -376,7 +380,7 @@ class Connection:
 
     def _close(self, terminator: bytes) -> None:
         if self.phase is not Phase.CLOSED:
-            self.phase = Phase.CLOSED
+            self._enter(Phase.CLOSED)
             self._send(b"".join([*self._appended, terminator]))
 
 

@@ -64,13 +64,14 @@ from ._fields import (
     optional_text,
     optional_uint,
     pairs,
+    scan,
     text,
     uint,
 )
 from ._frames import encode_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 FIRST_COMMAND: Final = 0x0400
 FIRST_NOTIFICATION: Final = 0x8000
@@ -219,15 +220,14 @@ class _Template:
     result: Result
 
 
-_NOTIFICATION: Final = Codec(
-    _Template,
-    optional_uint("completion_id", 1),
-    either("signal", uint("signal", 2), text("signal", 3)),
-    oneof(
-        "result",
-        {4: VOID_RESULT, 5: VALUE, 6: FAILURE, 16: INVOCATION_ID, 17: STATE_KEYS},
-    ),
+_RESULT: Final = oneof(
+    "result", {4: VOID_RESULT, 5: VALUE, 6: FAILURE, 16: INVOCATION_ID, 17: STATE_KEYS}
 )
+_SIGNAL: Final = either("signal", uint("signal", 2), text("signal", 3))
+_NOTIFICATION: Final = Codec(_Template, optional_uint("completion_id", 1), _SIGNAL, _RESULT)
+_COMPLETION_KEY: Final = 1 << 3
+_READ_RESULT: Final[Mapping[int, Callable[[Any], Any]]] = _RESULT.reads
+_READ_SIGNAL: Final[Mapping[int, Callable[[Any], Any]]] = _SIGNAL.reads
 
 
 def command_type(command: Command) -> int:
@@ -267,11 +267,23 @@ def encode_notification(
 
 def decode_notification(payload: bytes) -> Notification:
     """The notification of a message. ``ProtocolError`` for one that names nothing."""
-    template: _Template = _NOTIFICATION.decode(payload)
-    if template.completion_id is not None:
-        return Completion(template.completion_id, template.result)
+    completion_id: int | None = None
+    signal: int | str = ""
+    result: Result | None = None
+    for tag, value in scan(payload):
+        if tag == _COMPLETION_KEY:
+            completion_id = value
+        elif (read := _READ_RESULT.get(tag)) is not None:
+            result = read(value)
+        elif (read := _READ_SIGNAL.get(tag)) is not None:
+            signal = read(value)
+    if result is None:
+        raise ProtocolError("a notification lacks its result", BAD_REQUEST)
 
-    if template.signal == "":
+    if completion_id is not None:
+        return Completion(completion_id, result)
+
+    if signal == "":
         raise ProtocolError("a notification names neither a completion nor a signal", BAD_REQUEST)
 
-    return Signal(template.signal, template.result)
+    return Signal(signal, result)

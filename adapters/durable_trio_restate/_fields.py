@@ -14,7 +14,7 @@ from __future__ import annotations
 from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -89,11 +89,11 @@ def scan(data: bytes) -> Scanned:
             position += 1
             if tag > 127:
                 tag, position = _long_varint(data, position - 1)
-            wire_type = tag & 7
             if tag < 8:
                 raise ProtocolError("a message has a field with number 0", BAD_REQUEST)
 
-            if wire_type in {_FIXED32, _FIXED64}:
+            wire_type = tag & 7
+            if wire_type in (_FIXED32, _FIXED64):
                 # The protocol has none, so they are a later version's.
                 position += 4 if wire_type == _FIXED32 else 8
                 data[position - 1]  # raises if it is cut off
@@ -123,6 +123,11 @@ def scan(data: bytes) -> Scanned:
 
 
 def _long_varint(data: bytes, position: int) -> tuple[int, int]:
+    """A number of two bytes or more, and where it ends."""
+    second = data[position + 1]
+    if second < 128:
+        return data[position] & 127 | second << 7, position + 2
+
     value = shift = 0
     while True:
         byte = data[position]
@@ -264,7 +269,10 @@ def _unpack(data: bytes) -> list[int]:
     position = 0
     try:
         while position < len(data):
-            number, position = _long_varint(data, position)
+            number = data[position]
+            position += 1
+            if number > 127:
+                number, position = _long_varint(data, position - 1)
             numbers.append(number)
     except IndexError:
         raise ProtocolError("a list of numbers is cut off", BAD_REQUEST) from None
@@ -384,31 +392,40 @@ class Codec(Generic[T]):
     """A class of values, and the fields that its attributes are written as."""
 
     kind: type[T]
+    _make: Callable[..., T]
+    """Makes a value of the arguments of ``kind`` in their order."""
     _values: Callable[[T], tuple[Any, ...]]
     _puts: tuple[tuple[Callable[[Any], bytes], bool], ...]
-    _reads: Mapping[int, tuple[str, Callable[[Any], Any], bool]]
-    _defaults: dict[str, Any]
-    _gathers: Mapping[str, Callable[[list[Any]], Any]]
-    _required: frozenset[str]
+    _reads: Mapping[int, tuple[int, Callable[[Any], Any], bool]]
+    _defaults: list[Any]
+    """The arguments of ``kind`` in their order, as they are when nothing is read."""
+    _gathers: Mapping[int, Callable[[list[Any]], Any]]
+    _required: Mapping[int, str]
 
     def __init__(self, kind: type[T], *fields: Field) -> None:
         self.kind = kind
         self._values = _getter(tuple(field.attribute for field in fields))
         self._puts = tuple((field.put, field.always) for field in fields)
+        attributes: tuple[attrs.Attribute[Any], ...] = attrs.fields(cast("Any", kind))
+        by_name = any(attribute.kw_only for attribute in attributes)
+        self._make = _by_name(kind, attributes) if by_name else kind
+        places = {attribute.name: place for place, attribute in enumerate(attributes)}
         self._reads = {
-            tag: (field.attribute, read, field.gathers is not None)
+            tag: (places[field.attribute], read, field.gathers is not None)
             for field in fields
             for tag, read in field.reads.items()
         }
-        self._defaults = {
-            field.attribute: field.default for field in fields if field.default is not _REQUIRED
-        }
+        self._defaults = [attribute.default for attribute in attributes]
+        for field in fields:
+            self._defaults[places[field.attribute]] = field.default
         self._gathers = {
-            field.attribute: field.gathers for field in fields if field.gathers is not None
+            places[field.attribute]: field.gathers for field in fields if field.gathers is not None
         }
-        self._required = frozenset(
-            field.attribute for field in fields if field.default is _REQUIRED
-        )
+        self._required = {
+            places[field.attribute]: field.attribute
+            for field in fields
+            if field.default is _REQUIRED
+        }
 
     def encode(self, value: T, /) -> bytes:
         """The message's bytes."""
@@ -423,23 +440,32 @@ class Codec(Generic[T]):
     def decode(self, data: bytes, /) -> T:
         """The value. ``ProtocolError`` (400) for bytes that are none."""
         found = self._defaults.copy()
-        gathered: dict[str, list[Any]] = {}
+        gathered: dict[int, list[Any]] | None = None
         reads = self._reads
         for tag, value in scan(data):
             how = reads.get(tag)
             if how is not None:
-                attribute, read, gathers = how
+                place, read, gathers = how
                 if gathers:
-                    gathered.setdefault(attribute, []).append(read(value))
+                    gathered = gathered or {}
+                    gathered.setdefault(place, []).append(read(value))
                 else:
-                    found[attribute] = read(value)
-        for attribute, values in gathered.items():
-            found[attribute] = self._gathers[attribute](values)
-        if not self._required <= found.keys():
-            missing = ", ".join(sorted(self._required - found.keys()))
-            raise ProtocolError(f"a {self.kind.__name__} message lacks its {missing}", BAD_REQUEST)
+                    found[place] = read(value)
+        if gathered:
+            for place, values in gathered.items():
+                found[place] = self._gathers[place](values)
+        for place, attribute in self._required.items():
+            if found[place] is _REQUIRED:
+                raise ProtocolError(
+                    f"a {self.kind.__name__} message lacks its {attribute}", BAD_REQUEST
+                )
 
-        return self.kind(**found)
+        return self._make(*found)
+
+
+def _by_name(kind: type[T], attributes: tuple[attrs.Attribute[Any], ...]) -> Callable[..., T]:
+    names = [attribute.name for attribute in attributes]
+    return lambda *arguments: kind(**dict(zip(names, arguments, strict=True)))
 
 
 def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
@@ -452,14 +478,26 @@ def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
 
 @attrs.frozen
 class Opaque(Generic[T]):
-    """A class of values that are written as bytes which are no message."""
+    """A class of values with functions of its own."""
 
     kind: type[T]
     encode: Callable[[T], bytes]
     decode: Callable[[bytes], T]
 
 
-VALUE: Final = Codec(Value, blob("content", 1))
+def _encode_value(value: Value) -> bytes:
+    return _blob(_FIRST, value.content) if value.content else b""
+
+
+def _decode_value(data: bytes) -> Value:
+    # Nearly all are one short field; of results there are more than of anything else.
+    if len(data) > 1 and data[0] == _FIRST_KEY and data[1] == len(data) - 2 < 128:
+        return Value(data[2:])
+
+    return Value(dict(scan(data)).get(_FIRST_KEY, b""))
+
+
+VALUE: Final = Opaque(Value, _encode_value, _decode_value)
 FAILURE: Final = Codec(Failure, uint("code", 1), text("message", 2), pairs("metadata", 3))
 VOID_RESULT: Final = Codec(Void)
 STATE_KEYS: Final = Codec(StateKeys, names("keys", 1))

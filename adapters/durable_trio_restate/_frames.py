@@ -10,9 +10,12 @@ frames together again. What is inside of them is the codecs' business.
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ._errors import BAD_REQUEST, ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ACK_REQUESTED: Final = 0x8000
 """The only flag: the receiver is to acknowledge this message."""
@@ -37,44 +40,71 @@ def encode_frame(type: int, payload: bytes, flags: int = 0) -> bytes:  # noqa: A
 
 
 class FrameBuffer:
-    """Puts frames together from the pieces in which they arrive."""
+    """Puts frames together from the pieces in which they arrive.
 
-    __slots__ = ("_data", "_max_size", "_position")
+    Pieces are joined only when they complete a frame, so that a large one costs no more a
+    byte than a small one.
+    """
+
+    __slots__ = ("_data", "_later", "_max_size", "_pieces", "_position")
 
     def __init__(self, max_size: int = DEFAULT_MAX_MESSAGE_SIZE) -> None:
-        self._data = bytearray()
+        self._data = b""
         self._position = 0
+        self._pieces: list[bytes] = []
+        self._later = 0
+        """Bytes in ``_pieces``."""
         self._max_size = max_size
 
     def feed(self, data: bytes) -> None:
         """Take what arrived."""
-        if self._position:
-            del self._data[: self._position]
-            self._position = 0
-        self._data += data
+        if self._position == len(self._data) and not self._pieces:
+            self._data, self._position = data, 0
+        else:
+            self._pieces.append(data)
+            self._later += len(data)
 
     def next(self) -> Frame | None:
         """The next frame that is whole. ``ProtocolError`` for one that is too large."""
-        data, start = self._data, self._position + _HEADER.size
-        if len(data) < start:
-            return None
+        return next(iter(self), None)
 
-        type_, flags, size = _HEADER.unpack_from(data, self._position)
-        if size > self._max_size:
-            raise ProtocolError(
-                f"a message of {size} bytes (type 0x{type_:04X}) is larger than the limit of "
-                f"{self._max_size}; raise max_message_size if the server's limit was raised",
-                BAD_REQUEST,
-            )
+    def __iter__(self) -> Iterator[Frame]:
+        """All frames that are whole, as ``next`` gives them."""
+        header = _HEADER.size
+        needed = header
+        while True:
+            data, position = self._data, self._position
+            there = len(data) - position
+            while there >= header:
+                type_, flags, size = _HEADER.unpack_from(data, position)
+                if size > self._max_size:
+                    raise self._too_large(type_, size)
 
-        end = start + size
-        if len(data) < end:
-            return None
+                needed = header + size
+                if there < needed:
+                    break
 
-        self._position = end
-        return Frame(type_, flags, bytes(data[start:end]))
+                there -= needed
+                start = position + header
+                self._position = position = start + size
+                yield Frame(type_, flags, data[start:position])
+                needed = header
+
+            if there + self._later < needed or not self._pieces:
+                return
+
+            self._data, self._position = b"".join([data[position:], *self._pieces]), 0
+            self._pieces.clear()
+            self._later = 0
+
+    def _too_large(self, type_: int, size: int) -> ProtocolError:
+        return ProtocolError(
+            f"a message of {size} bytes (type 0x{type_:04X}) is larger than the limit of "
+            f"{self._max_size}; raise max_message_size if the server's limit was raised",
+            BAD_REQUEST,
+        )
 
     @property
     def is_empty(self) -> bool:
         """Whether no part of a frame is left over."""
-        return self._position == len(self._data)
+        return self._position == len(self._data) and not self._later
