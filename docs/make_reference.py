@@ -106,7 +106,7 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         (
             "Tests",
             "durable_trio.testing",
-            "runtime VirtualRuntime VirtualClock fake MemoryStore check_journal",
+            "runtime VirtualRuntime VirtualClock fake crash_everywhere CrashReport MemoryStore check_journal",
         ),
         (
             "Replays",

@@ -102,6 +102,16 @@ class Client:
 
     async def submit(self, request: Request) -> SendReceipt:
         """Create an invocation, or find the one with this identity, and do not wait for it."""
+        receipt = await self.place(request)
+        await self.durable()
+        return receipt
+
+    async def durable(self) -> None:
+        """Wait until everything that was placed is durable."""
+        await self._engine.store.sync()
+
+    async def place(self, request: Request) -> SendReceipt:
+        """``submit``, but it is not durable yet."""
         self._check_open()
         engine, identity = self._engine, request.identity
         found = None
@@ -112,7 +122,6 @@ class Client:
                 found = await engine.store.find(*identity)
                 self._check_open()
                 record = self._admit(request) if found is None else found
-        await engine.store.sync()
         return SendReceipt(record.id, found is not None, record.scheduled_for)
 
     async def attach(self, target: Target) -> bytes:

@@ -14,9 +14,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from durable_trio._exceptions import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PREFIX: Final = "inv_1"
 RAW_SIZE: Final = 16
@@ -26,12 +29,16 @@ RAW_SIZE: Final = 16
 class Ids:
     """Makes ids: random ones, or with a ``seed`` the same ones in every run of a program."""
 
-    __slots__ = ("_opening", "_outside", "_seed")
+    __slots__ = ("_opening", "_outside", "_requests", "_seed")
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(
+        self, seed: int | None = None, outside: Callable[[], object] | None = None
+    ) -> None:
+        """``outside`` tells apart what is asked for from outside; by default it is counted."""
         self._seed = seed
+        self._outside = outside
         self._opening = 0
-        self._outside = 0
+        self._requests = 0
 
     def opened(self, sequence: int) -> None:
         """The store has been opened, and ``sequence`` invocations were ever created in it."""
@@ -42,11 +49,13 @@ class Ids:
         if self._seed is None:
             return os.urandom(RAW_SIZE)
 
-        if caller is None:
-            self._outside += 1
-            place = f"{self._seed} {self._opening} {self._outside}"
-        else:
+        if caller is not None:
             place = f"{self._seed} {caller} {completion_id}"
+        elif self._outside is not None:
+            place = f"{self._seed} outside {self._outside()}"
+        else:
+            self._requests += 1
+            place = f"{self._seed} {self._opening} {self._requests}"
         return hashlib.blake2b(place.encode(), digest_size=RAW_SIZE).digest()
 
 

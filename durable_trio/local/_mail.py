@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import enum
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from durable_trio._journal._entries import Notification, Result
+
+    KeepBack: TypeAlias = Callable[[str, Notification, Callable[[], None]], bool]
 
     from ._engine import Engine
     from ._live import LiveInvocation
@@ -70,11 +72,14 @@ class _Letter:
 class Mail:
     """See the module's docstring. ``wake`` is told of invocations that are to be looked at."""
 
-    __slots__ = ("_engine", "wake")
+    __slots__ = ("_engine", "keep_back", "wake")
 
     def __init__(self, engine: Engine, wake: Callable[[str, Wake], None]) -> None:
         self._engine = engine
         self.wake: Callable[[str, Wake], None] = wake
+        self.keep_back: KeepBack | None = None
+        """For a test that decides when things arrive. It is told of every notification before
+        it is written, and what writes it; True: it calls that later."""
 
     def transaction(self) -> Transaction:
         """A new, empty transaction."""
@@ -84,6 +89,12 @@ class Mail:
         """Send one completion, in a transaction of its own."""
         transaction = Transaction(self)
         transaction.post(target, Completion(completion_id, result))
+        transaction.commit()
+
+    def post_now(self, target: str, notification: Notification) -> None:
+        """Send what was kept back, in a transaction of its own."""
+        transaction = Transaction(self)
+        transaction.post_now(target, notification)
         transaction.commit()
 
     def live(self, invocation_id: str) -> LiveInvocation | None:
@@ -156,6 +167,14 @@ class Transaction:
 
     def post(self, target: str, notification: Notification) -> None:
         """Send a notification to an invocation, in memory or not."""
+        keep_back = self._mail.keep_back
+        if keep_back is None or not keep_back(
+            target, notification, partial(self._mail.post_now, target, notification)
+        ):
+            self.post_now(target, notification)
+
+    def post_now(self, target: str, notification: Notification) -> None:
+        """``post``, whatever a test says."""
         self.writes.append(DeliverNotification(target, notification))
         live = self._mail.live(target)
         if live is None:

@@ -15,6 +15,7 @@ decided by the other modules of this package:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from durable_trio._duration import to_seconds
@@ -89,7 +90,8 @@ class LocalRuntime:
 
         self._grace = to_seconds(shutdown_grace, "shutdown_grace")
         self._registry = ServiceRegistry(services, defaults)
-        self._lifecycle = Lifecycle(
+        self._new_lifecycle = partial(
+            Lifecycle,
             self._registry,
             store,
             clock or SystemClock(),
@@ -97,14 +99,18 @@ class LocalRuntime:
             max_active=max_active,
             seed=seed,
         )
+        self._assemble()
+        self._entered = False
+
+    def _assemble(self) -> None:
+        """Make the parts for one opening of the store."""
+        self._lifecycle = self._new_lifecycle()
         engine, dispatcher = self._lifecycle.engine, self._lifecycle.dispatcher
         self._engine = engine
-        self._dispatcher = dispatcher
         self.client: Client = Client(engine, dispatcher)
         """Requests as bytes: what an ingress is made of."""
         self.control: Control = Control(engine, dispatcher)
         """What an operator does, by invocation id and as bytes."""
-        self._entered = False
 
     async def __aenter__(self) -> Self:
         if self._entered:

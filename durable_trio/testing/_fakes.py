@@ -6,11 +6,12 @@ the stand-in instead of the original decides that it is called.
  1. A stand-in has the handlers of the original, with their kinds, options and serdes: a
     call that the original would refuse is refused, and payloads go through bytes.
  2. A handler that nobody faked fails at once and says so.
+ 3. The function that stands in is a run: it may wait, is executed anew after a crash, and
+    failures can be injected into it.
 """
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -21,6 +22,7 @@ from durable_trio._names import did_you_mean, known
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from durable_trio._context import Context
     from durable_trio._handler import AnyHandler
     from durable_trio._services import ServiceDefinition
 
@@ -30,9 +32,10 @@ def fake(service: ServiceDefinition, /, **handlers: Callable[..., Any]) -> Servi
 
     ``handlers`` are functions, plain or async, by the names of the handlers whose place they
     take: ``fake(bank, pay=lambda cents: "paid")``. They are called with the input, if there
-    is one, and return the output or raise a ``TerminalError``; any other error is retried as
-    a handler's. A handler that is not among them fails with a 501. Payloads go through the
-    service's own serdes. ``UsageError`` for a name that is no handler of the service.
+    is one, and return the output or raise a ``TerminalError``. Each is the body of a run of
+    the handler's name, so it may do what bodies may, and is retried after other errors. A
+    handler that is not among them fails with a 501. Payloads go through the service's own
+    serdes. ``UsageError`` for a name that is no handler of the service.
     """
     for name in handlers:
         if name not in service.handlers:
@@ -45,15 +48,18 @@ def fake(service: ServiceDefinition, /, **handlers: Callable[..., Any]) -> Servi
     stand_in = type(service)(service.name)  # type: ignore[call-arg]
     stand_in.options = service.options
     for name, handler in service.handlers.items():
-        function = _answer(handlers[name]) if name in handlers else _refuse(handler)
+        function = _answer(handler, handlers[name]) if name in handlers else _refuse(handler)
         stand_in.add(attrs.evolve(handler, function=function, service=stand_in))
     return stand_in
 
 
-def _answer(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    async def answer(_ctx: object, *argument: Any) -> Any:
-        value = function(*argument)
-        return await value if inspect.isawaitable(value) else value
+def _answer(
+    handler: AnyHandler, function: Callable[..., Any]
+) -> Callable[..., Coroutine[Any, Any, Any]]:
+    async def answer(ctx: Context, *argument: Any) -> Any:
+        return await ctx.run(
+            function, *argument, name=handler.name, serde=handler.output_serde, on_thread=False
+        )
 
     return answer
 

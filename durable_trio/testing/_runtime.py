@@ -1,16 +1,19 @@
 """A runtime for tests: in memory, with time that passes by itself.
 
 Owns how the parts of a test are put together, and failures on request. Serving is
-``LocalRuntime``'s, time is ``_clock``'s, storage ``_memory``'s.
+``LocalRuntime``'s, lives are ``_lives``'s, time ``_clock``'s, turns ``_stage``'s, storage
+``_memory``'s.
 
  1. It is a ``LocalRuntime`` in everything: what passes here is not about another runtime.
- 2. Every execution of a run passes through here, so that time stands still meanwhile and
-    a failure can take its place.
+ 2. Every attempt, and every execution of a run, passes through here, so that each can be
+    counted, wait for its turn, and fail on request.
+ 3. The test outlives the process: what it asks is asked again in the next life.
 """
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
@@ -19,19 +22,33 @@ import attrs
 from durable_trio._exceptions import UsageError
 from durable_trio._options import ServiceOptions
 from durable_trio.local import LocalRuntime
+from durable_trio.local._ids import Ids
 
-from ._clock import VirtualClock
+from ._clock import VirtualClock, timeline_of
+from ._driver import drive
 from ._fakes import fake
+from ._lives import Lives
 from ._memory import MemoryStore
+from ._outside import Outside, request_number
+from ._stage import EventKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from types import TracebackType
 
     from durable_trio._duration import Duration
     from durable_trio._services import ServiceDefinition
     from durable_trio.abc import Entry
+    from durable_trio.local._live import LiveInvocation
+
+    from ._effects import Effects
+    from ._stage import Stage
 
 _UNLOAD_AFTER: Final = 1.0
+
+_invocation: Final[ContextVar[str | None]] = ContextVar(
+    "durable_trio.testing.invocation", default=None
+)
 
 
 @attrs.define(eq=False)
@@ -54,37 +71,114 @@ class VirtualRuntime(LocalRuntime):
         defaults: ServiceOptions,
         unload_after: Duration,
         seed: int | None,
+        stage: Stage | None = None,
+        effects: Effects | None = None,
     ) -> None:
-        contexts = (self._surround, *(defaults.run_contexts or ()))
-        super().__init__(
-            services,
-            store,
-            clock=clock,
-            defaults=attrs.evolve(defaults, run_contexts=contexts),
-            unload_after=unload_after,
-            seed=seed,
-        )
-        self.store = store
+        self.store: MemoryStore = store
         """What it keeps everything in. Enter another runtime on it to go on after this one."""
-        self.clock = clock
+        self.clock: VirtualClock = clock
         """Its time. ``await runtime.clock.advance(60)`` lets a minute pass."""
         self.executions: dict[str, int] = {}
         """How often runs of each name were executed, failures in their place included."""
         self._failures: dict[str, _Failures] = {}
+        self._timeline = timeline_of(clock)
+        self._stage = stage
+        self._effects = effects
+        self._seed = seed
         self._executing = 0
+        self._attempted: dict[LiveInvocation, object] = {}
+        self._lives = Lives(store, self._next_life, self._patience)
+        self._outside = Outside(self._lives, store.committed.invocation, self._turn_of_request)
+        super().__init__(
+            services,
+            store,
+            clock=clock,
+            defaults=attrs.evolve(
+                defaults,
+                contexts=(self._attempt, *(defaults.contexts or ())),
+                run_contexts=(self._execution, *(defaults.run_contexts or ())),
+            ),
+            unload_after=unload_after,
+            seed=seed,
+        )
+
+    # -- lives
+
+    def _assemble(self) -> None:
+        super()._assemble()
+        if self._seed is not None:
+            self._engine.ids = Ids(self._seed, outside=request_number)
+        if self._stage is not None:
+            self._lifecycle.dispatcher.mail.keep_back = self._stage.keep_back
+        self._attempted.clear()
+        self.client, self.control = self._outside.attend(self.client, self.control)
+
+    def _next_life(self) -> Any:
+        if self._lives.number:
+            self._assemble()
+        return self._lifecycle
+
+    def _patience(self) -> float:
+        """How long to wait for run bodies at the end: not at all for those that wait for time."""
+        return self._grace if self._executing > self._timeline.sleeping_bodies else 0.0
 
     async def __aenter__(self) -> Self:
-        await super().__aenter__()
-        self.store.on_queue = self.clock.look_again
-        self._engine.spawn(
-            partial(
-                self.clock.drive,
-                pending=lambda: self.store.pending,
-                executing=lambda: self._executing > 0,
-                wanted=lambda: len(self._engine.observers) > 0,
-            )
+        if self._entered:
+            raise UsageError("a runtime is entered once: make a new one on the same store")
+
+        self._entered = True
+        self.store.on_queue = self._timeline.look_again
+        stage = self._stage
+        await self._lives.open(
+            self._drive if stage is None else partial(stage.drive, self, self._timeline)
         )
         return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        if self._stage is not None:
+            self._stage.end()
+        await self._lives.close(exc_type, exc, traceback)
+
+    async def crash(self) -> None:
+        """Kill the process here, as if by ``kill -9``, and start it again on what was durable.
+
+        Returns when the next one has recovered. The test itself lives on: its ``call`` and
+        ``attach`` that wait are answered by the next life, and nothing is started twice.
+        """
+        self._lives.crash()
+        await self._lives.alive()
+
+    def die(self) -> None:
+        """``crash``, from anywhere, without waiting for the next life."""
+        self._lives.crash()
+
+    def give_up(self, error: Exception) -> None:
+        """End the test with this error."""
+        self._lives.fail(error)
+
+    async def _drive(self) -> None:
+        await drive(
+            self._timeline,
+            pending=lambda: self.store.pending,
+            executing=lambda: self._executing,
+            wanted=lambda: len(self._engine.observers) > 0,
+        )
+
+    # -- what a test arranges
+
+    def fake(self, service: ServiceDefinition, /, **handlers: Callable[..., Any]) -> None:
+        """Serve a stand-in for a service from now on: ``rt.fake(bank, pay=lambda cents: "paid")``.
+
+        As ``testing.fake``, which is for what has to be there from the beginning. The service
+        need not be served here. Attempts that run already go on with the handler they have.
+        """
+        self._registry.replace(fake(service, **handlers))
 
     def fail(self, run: str, error: Exception | type[Exception], *, times: int | None = 1) -> None:
         """Have the next ``times`` executions of the runs of this name raise ``error`` instead.
@@ -98,33 +192,76 @@ class VirtualRuntime(LocalRuntime):
 
         self._failures[run] = _Failures(error, times)
 
-    def fake(self, service: ServiceDefinition, /, **handlers: Callable[..., Any]) -> None:
-        """Serve a stand-in for a service from now on: ``rt.fake(bank, pay=lambda cents: "paid")``.
-
-        As ``testing.fake``, which is for what has to be there from the beginning. The service
-        need not be served here. Attempts that run already go on with the handler they have.
-        """
-        self._registry.replace(fake(service, **handlers))
+    # -- what a test looks at
 
     async def journal(self, invocation_id: str) -> Sequence[Entry]:
         """The journal of an invocation, as far as it is durable; empty if it is unknown."""
-        return await self.store.journal(invocation_id)
+        return self.store.committed.journal(invocation_id)
+
+    @property
+    def executing(self) -> int:
+        """How many run bodies are being executed."""
+        return self._executing
+
+    @property
+    def backing_off(self) -> bool:
+        """Whether any run is to be tried again after a delay."""
+        return any(
+            live.attempt is not None and live.attempt.executing
+            for live in self._engine.lives.values()
+        )
+
+    # -- what passes through here
+
+    async def _turn_of_request(self, what: str) -> None:
+        if self._stage is not None:
+            await self._stage.turn(EventKind.REQUEST, what)
 
     @asynccontextmanager
-    async def _surround(self, name: str) -> AsyncGenerator[None]:
+    async def _attempt(self) -> AsyncGenerator[None]:
+        # No await since it was made: it is the one that has not been here.
+        live = next(
+            live
+            for live in self._engine.lives.values()
+            if live.attempt is not None and self._attempted.get(live) is not live.attempt
+        )
+        self._attempted[live] = live.attempt
+        _invocation.set(live.id)
+        if self._stage is not None:
+            await self._stage.turn(EventKind.START, "starts", live.id)
+        if self._effects is not None:
+            self._effects.attempt(live.id)
+        yield
+
+    @asynccontextmanager
+    async def _execution(self, name: str) -> AsyncGenerator[None]:
+        stage, invocation_id = self._stage, _invocation.get()
+        if stage is not None:
+            await stage.turn(EventKind.STEP, f"step {name}", invocation_id)
+        try:
+            self._inject(name)
+            self._executing += 1
+            try:
+                yield
+            finally:
+                self._executing -= 1
+                self._timeline.look_again()
+        except Exception:
+            if stage is not None:
+                await stage.turn(EventKind.RESULT, f"step {name} fails", invocation_id)
+            raise
+        if self._effects is not None and invocation_id is not None:
+            self._effects.executed(invocation_id, name)
+        if stage is not None:
+            await stage.turn(EventKind.RESULT, f"result of step {name}", invocation_id)
+
+    def _inject(self, name: str) -> None:
         self.executions[name] = self.executions.get(name, 0) + 1
         failures = self._failures.get(name)
         if failures is not None and failures.left != 0:
             if failures.left is not None:
                 failures.left -= 1
             raise failures.error
-
-        self._executing += 1
-        try:
-            yield
-        finally:
-            self._executing -= 1
-            self.clock.look_again()
 
 
 def runtime(
@@ -141,7 +278,7 @@ def runtime(
     Runs under trio and asyncio. While the test waits for a result (``call``, ``attach``) and
     nothing else is left to do, time jumps to the next timer, so that a day of timeouts
     passes in milliseconds; otherwise it stands still, until ``runtime.clock.advance``.
-    It also stands still while a run body executes, whatever that waits for.
+    It also stands still while a run body executes, unless that sleeps on ``runtime.clock``.
 
     Give the ``store`` and ``clock`` of an earlier runtime to go on where that one ended.
     ``defaults`` and ``unload_after`` are those of ``LocalRuntime``, and so is ``seed``: unless

@@ -17,6 +17,8 @@ from durable_trio import (
     RetryPolicy,
     Service,
     ServiceOptions,
+    StoreLockedError,
+    StoreWriteError,
     TerminalError,
     UsageError,
     VirtualObject,
@@ -25,6 +27,8 @@ from durable_trio import (
 )
 from durable_trio.abc import Run, Sleep
 from durable_trio.testing import MemoryStore, VirtualClock, fake, runtime
+from durable_trio.testing._clock import timeline_of
+from durable_trio.testing._driver import drive
 
 pytestmark = pytest.mark.anyio
 
@@ -84,10 +88,10 @@ async def wait_for_days(ctx: Context, days: int) -> float:
 async def ask(ctx: Context) -> str:
     ticket, answer = ctx.awakeable(str)
     await ctx.call(put, ticket, key="boss")
-    said = "nobody answered"
     with move_on_after(DAY):
-        said = await answer
-    return said  # noqa: RET504  # the block may end before
+        said: str = await answer
+        return f"said {said}"
+    return "nobody answered"
 
 
 @shop.handler
@@ -201,7 +205,7 @@ async def test_an_awakeable_is_resolved_before_its_timeout() -> None:
         await rt.clock.settle()
         ticket = (await rt.get_state("Box", "boss", str))["ticket"]
         await rt.resolve_awakeable(ticket, "yes")
-        assert await rt.attach(receipt.invocation_id, str) == "yes"
+        assert await rt.attach(receipt.invocation_id, str) == "said yes"
         assert rt.clock.elapsed < DAY
         assert await rt.call(ask) == "nobody answered"
         assert rt.clock.elapsed >= DAY
@@ -354,9 +358,85 @@ async def test_time_stands_still_while_a_commit_is_pending() -> None:
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(
-            partial(clock.drive, pending=pending, executing=lambda: False, wanted=lambda: True)
+            partial(
+                drive,
+                timeline_of(clock),
+                pending=pending,
+                executing=lambda: 0,
+                wanted=lambda: True,
+            )
         )
         await clock.sleep_until(clock.now() + 10)
         tasks.cancel_scope.cancel()
     assert looks == [0] * 5
     assert clock.elapsed == 10
+
+
+async def test_a_crash_in_the_middle_of_a_test() -> None:
+    """What is durable goes on, whoever waits is answered, and what was injected stays."""
+    async with runtime(services) as rt, anyio.create_task_group() as tasks:
+        outputs: list[Any] = []
+
+        async def call() -> None:
+            outputs.append(await rt.call(wait_for_days, 3))
+
+        tasks.start_soon(call)
+        receipt = await rt.send(wait_for_days, 2)
+        await rt.clock.advance(DAY)
+        await rt.crash()
+        rt.fail("flaky", OSError, times=2)
+        await rt.crash()
+        assert await rt.attach(receipt.invocation_id, float) == 2 * DAY
+        assert await rt.call(flaky) == "worked"
+        assert rt.executions["flaky"] == 3
+        await rt.clock.advance(2 * DAY)
+        assert outputs == [3 * DAY]
+
+
+async def test_a_failure_of_the_store_is_no_crash_that_was_asked_for() -> None:
+    """It ends the block, as it does for any runtime."""
+    store = MemoryStore()
+    with pytest.raises(StoreWriteError, match="simulated"):
+        async with runtime(services, store=store) as rt:
+            await rt.crash()
+            store.crash()
+            await anyio.sleep_forever()
+
+
+async def test_a_store_that_cannot_be_opened_is_said_so() -> None:
+    """Entering raises, and leaves nothing behind."""
+    store = MemoryStore()
+    async with store:
+        with pytest.raises(StoreLockedError):
+            async with runtime(services, store=store):
+                raise AssertionError("entered")
+    async with runtime(services, store=store) as rt:
+        assert await rt.call(pay, 1) == "paid 1"
+        with pytest.raises(UsageError, match="entered once"):
+            await rt.__aenter__()
+
+
+async def test_bodies_and_tests_may_sleep_in_virtual_time() -> None:
+    """A step that takes a day takes no time, and its deadline passes before it is done."""
+    async with runtime([shop]) as rt:
+
+        async def slow(cents: int) -> str:
+            await rt.clock.sleep(cents)
+            return f"paid {cents} slowly"
+
+        rt.fake(bank, pay=slow)
+        assert await rt.call(buy, int(DAY)) == f"paid {int(DAY)} slowly"
+        assert rt.clock.elapsed == DAY
+        await rt.clock.sleep(DAY)
+        assert rt.clock.elapsed == 2 * DAY
+        await rt.send(buy, int(DAY))  # whoever sleeps when the test ends does not hold it up
+        await rt.clock.settle()
+
+
+async def test_failures_are_injected_into_stand_ins() -> None:
+    """Each is a run of its handler's name."""
+    async with runtime([shop, fake(bank, pay=lambda cents: f"paid {cents}")]) as rt:
+        rt.fail("pay", TerminalError("broke", 402))
+        with pytest.raises(TerminalError, match="broke"):
+            await rt.call(buy, 1)
+        assert await rt.call(buy, 1) == "paid 1"
