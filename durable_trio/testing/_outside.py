@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from durable_trio._journal._entries import Value
+    from durable_trio._receipt import SendReceipt
     from durable_trio._records import InvocationRecord
     from durable_trio.local._admission import Request
-    from durable_trio.local._client import Client, SendReceipt
+    from durable_trio.local._client import Client
     from durable_trio.local._control import Control
 
     from ._lives import Lives
