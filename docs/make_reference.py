@@ -101,7 +101,10 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         (
             "The Restate adapter",
             "durable_trio_restate",
-            "endpoint Endpoint serve IdentityError ProtocolError UnsupportedFeatureError",
+            (
+                "endpoint Endpoint serve ServerLimits tls_context "
+                "IdentityError ProtocolError UnsupportedFeatureError"
+            ),
         ),
         (
             "Tests",

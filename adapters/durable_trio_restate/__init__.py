@@ -1,7 +1,7 @@
 """The Restate adapter: durable_trio handlers, served to a real Restate server.
 
-_endpoint    the ASGI application      _serve       Hypercorn, on trio and asyncio
-_asgi _http  how it is asked
+_endpoint    the application           _server      its own HTTP server
+_asgi        any other server          _http        what both of them ask and are answered
 _exchange    one attempt's request     _connection  its protocol, without I/O
 _messages _entries _fields _frames     messages as bytes, from whole to part
 _versions    what is negotiated        _manifest    what is told at discovery
@@ -15,4 +15,6 @@ from ._endpoint import endpoint as endpoint
 from ._errors import IdentityError as IdentityError
 from ._errors import ProtocolError as ProtocolError
 from ._errors import UnsupportedFeatureError as UnsupportedFeatureError
-from ._serve import serve as serve
+from ._server import ServerLimits as ServerLimits
+from ._server import serve as serve
+from ._server import tls_context as tls_context

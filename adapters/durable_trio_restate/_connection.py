@@ -162,6 +162,7 @@ class Connection:
         self._early: list[Notification] = []
         self._proposed: dict[int, Completion] = {}
         self._input_closed = False
+        self._flushed = False
         self._attempt: Receiver | None = None
 
     # -- what the server sends
@@ -335,6 +336,10 @@ class Connection:
             written.append(encode_control(AwaitingOnMessage(awaiting())))
         if written:
             self._send(b"".join(written))
+        elif not self._flushed:
+            # There is nothing to say yet, but now that is known: the response can begin.
+            self.on_output()
+        self._flushed = True
 
     def finish(self, end: AttemptEnd) -> None:
         """The attempt has ended: send what is left, and the message that says how."""

@@ -1,0 +1,188 @@
+"""``serve``: the listeners, their connections, and the order of a shutdown.
+
+Owns accepting, how many connections there are, their clock, and draining.
+
+ 1. No client can end it: trouble with a socket ends that connection, and running out of
+    file descriptors makes it wait.
+ 2. It ends in this order: no more connections; clients are told; attempts suspend, those at
+    work end first; what is left after the shutdown's timeout is cut.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from anyio.streams.tls import TLSStream
+
+from durable_trio._host import current_host
+
+from ._connection import Connection
+from ._limits import ServerLimits
+from ._listeners import open_listeners
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Awaitable, Callable
+
+    from anyio.abc import ByteStream, SocketListener, SocketStream, TaskGroup
+
+    from durable_trio_restate._endpoint import Endpoint
+
+_log = logging.getLogger("durable_trio.restate.server")
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PAUSE: Final = 0.1
+_TICK: Final = 1.0
+
+
+async def serve(
+    app: Endpoint,
+    bind: str | socket.socket = "127.0.0.1:9080",
+    *,
+    shutdown_timeout: float = 10.0,
+    until: Callable[[], Awaitable[object]] | None = None,
+    started: Callable[[], object] | None = None,
+    limits: ServerLimits | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> None:
+    """Serve an endpoint over HTTP/2 and HTTP/1.1, on one port, until SIGINT or SIGTERM.
+
+    ``bind`` is host:port, ``unix:PATH``, or a socket that listens. ``until`` replaces the
+    signals: it is awaited instead. Then attempts are drained: those that wait suspend, those
+    at work have ``shutdown_timeout`` seconds to end. ``started`` is called when it listens.
+    ``limits`` bound what a client may use. ``tls`` is a server's context, for example
+    ``tls_context(certificate, key)``; without one all is clear text, HTTP/2 with prior
+    knowledge. ``UsageError`` if it cannot listen there.
+    """
+    listeners = await open_listeners(bind)
+    server = Server(app, limits or ServerLimits(), tls)
+    await server.run(listeners, until or _stopped, started, shutdown_timeout)
+
+
+class Server:
+    """See the module's docstring."""
+
+    def __init__(
+        self, endpoint: Endpoint, limits: ServerLimits, tls: ssl.SSLContext | None
+    ) -> None:
+        self._endpoint = endpoint
+        self._limits = limits
+        self._tls = tls
+        self._host = current_host()
+        self._now = anyio.current_time()
+        self._connections: dict[Connection, None] = {}
+        self._vacant = anyio.Event()
+        self._tasks: TaskGroup
+
+    async def run(
+        self,
+        listeners: list[SocketListener],
+        until: Callable[[], Awaitable[object]],
+        started: Callable[[], object] | None,
+        shutdown_timeout: float,
+    ) -> None:
+        """Serve until ``until`` returns and everything has ended."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            tasks.start_soon(self._keep_time)
+            for listener in listeners:
+                tasks.start_soon(self._accept, listener)
+            if started is not None:
+                started()
+            await until()
+            for listener in listeners:
+                await listener.aclose()
+            with anyio.move_on_after(shutdown_timeout):
+                await self._drain()
+            for connection in self._connections:
+                connection.cut()
+            await self._until_vacant()
+            tasks.cancel_scope.cancel()
+
+    async def _drain(self) -> None:
+        for connection in tuple(self._connections):
+            connection.drain()
+        await self._endpoint.drain()
+        await self._until_vacant()
+
+    async def _until_vacant(self) -> None:
+        while self._connections:
+            self._vacant = anyio.Event()
+            await self._vacant.wait()
+
+    async def _keep_time(self) -> None:
+        while True:
+            await anyio.sleep(_TICK)
+            self._now = anyio.current_time()
+            for connection in tuple(self._connections):
+                connection.tick(self._now)
+
+    async def _accept(self, listener: SocketListener) -> None:
+        while True:
+            try:
+                stream = await listener.accept()
+            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    _log.warning("cannot accept connections: %s", error.strerror)
+                    await anyio.sleep(_PAUSE)
+                continue
+
+            if len(self._connections) >= self._limits.max_connections and not self._evict():
+                _log.warning("more than %d connections", self._limits.max_connections)
+                await anyio.aclose_forcefully(stream)
+                continue
+
+            self._tasks.start_soon(self._serve, stream)
+
+    def _evict(self) -> bool:
+        """Close the connection that has been idle for longest, if any is idle."""
+        idle = [each for each in self._connections if each.idle_since is not None]
+        if not idle:
+            return False
+
+        min(idle, key=lambda each: each.idle_since or 0.0).cut()
+        return True
+
+    async def _serve(self, socket_stream: SocketStream) -> None:
+        stream = await self._handshake(socket_stream)
+        if stream is None:
+            return
+
+        connection = Connection(stream, self._endpoint, self._limits, self._host, self._now)
+        self._connections[connection] = None
+        try:
+            await connection.serve()
+        except Exception:
+            _log.exception("a connection broke")
+        finally:
+            del self._connections[connection]
+            if not self._connections:
+                self._vacant.set()
+
+    async def _handshake(self, stream: SocketStream) -> ByteStream | None:
+        if self._tls is None:
+            return stream
+
+        try:
+            with anyio.fail_after(self._limits.handshake_timeout):
+                return await TLSStream.wrap(
+                    stream, server_side=True, ssl_context=self._tls, standard_compatible=False
+                )
+        except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
+            # ssl.SSLError and TimeoutError are OSErrors.
+            _log.debug("a TLS handshake failed: %s", error)
+            await anyio.aclose_forcefully(stream)
+            return None
+
+
+async def _stopped() -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            return
