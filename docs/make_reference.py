@@ -102,7 +102,7 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
             "The Restate adapter",
             "durable_trio_restate",
             (
-                "endpoint Endpoint serve ServerLimits tls_context "
+                "endpoint Endpoint serve ServerLimits tls_context RestateReader "
                 "IdentityError ProtocolError UnsupportedFeatureError"
             ),
         ),

@@ -6,6 +6,7 @@ _exchange    one attempt's request     _connection  its protocol, without I/O
 _messages _entries _fields _frames     messages as bytes, from whole to part
 _versions    what is negotiated        _manifest    what is told at discovery
 _identity    signed requests           _errors      what only this adapter raises
+_reader      journals, as kept there   _stored _ids their rows, and invocation ids
 
 Nothing below ``_exchange`` does I/O or knows a clock, an event loop or a web server.
 """
@@ -15,6 +16,7 @@ from ._endpoint import endpoint as endpoint
 from ._errors import IdentityError as IdentityError
 from ._errors import ProtocolError as ProtocolError
 from ._errors import UnsupportedFeatureError as UnsupportedFeatureError
+from ._reader import RestateReader as RestateReader
 from ._server import ServerLimits as ServerLimits
 from ._server import serve as serve
 from ._server import tls_context as tls_context

@@ -57,12 +57,14 @@ def check(
         raise Exit("expected a DIR of journals, --journal FILE or --admin URL", USAGE)
 
     registry = ServiceRegistry(load_services(services))
+    with progress("reading what is in flight"):
+        in_flight = list(read_unfinished(journal_file, admin))
     results: list[Replay] = []
 
     async def replay_everything() -> None:
         for place in places:
             results.extend(await replay_all(place, registry))
-        results.extend(await replay_all(read_unfinished(journal_file, admin), registry))
+        results.extend(await replay_all(in_flight, registry))
 
     with progress("replaying", lambda: f"{len(results):,} journals"):
         anyio.run(replay_everything, backend=backend)

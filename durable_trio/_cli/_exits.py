@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from durable_trio._exceptions import (
+    BadAnswerError,
+    RequestError,
     StoreCorruptError,
     StoreError,
     StoreLockedError,
@@ -51,6 +53,8 @@ _CODES: Final = (
     (StoreWriteError, 13),
     (StoreError, 14),
     (UsageError, USAGE),
+    (BadAnswerError, FAILED),
+    (RequestError, NO_ANSWER),
 )
 
 

@@ -64,9 +64,9 @@ class Reader(Protocol):
 class Server(Protocol):
     """What a server tells of its invocations, as ``replay``, ``check`` and ``export`` need it."""
 
-    def __enter__(self) -> Self: ...
+    async def __aenter__(self) -> Self: ...
 
-    def __exit__(
+    async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
@@ -74,9 +74,9 @@ class Server(Protocol):
         /,
     ) -> None: ...
 
-    def journal(self, invocation_id: str) -> tuple[JournalHeader, Sequence[Entry]] | None: ...
+    async def journal(self, invocation_id: str) -> tuple[JournalHeader, Sequence[Entry]] | None: ...
 
-    def unfinished(self) -> Sequence[str]: ...
+    async def unfinished(self) -> Sequence[str]: ...
 
 
 journal_option: Final = click.option(
@@ -109,7 +109,15 @@ def open_server(url: str) -> Server:
 
 def _factory(group: str, name: str) -> Callable[..., Any]:
     for entry_point in entry_points(group=group, name=name):
-        factory: Callable[..., Any] = entry_point.load()
+        try:
+            factory: Callable[..., Any] = entry_point.load()
+        except ModuleNotFoundError as exc:
+            raise Exit(
+                f"this needs {exc.name}, which is not installed. Install it with: "
+                'pip install "durable-trio[all]"',
+                USAGE,
+            ) from exc
+
         return factory
 
     raise Exit(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 import click
 
 from durable_trio.abc import InvocationStatus
@@ -58,18 +59,23 @@ def read_journal(invocation_id: str, file: Path | None, admin: str | None) -> Re
             return _of_record(reader, find(reader, invocation_id, file))
 
     assert admin is not None
-    with progress(f"asking {admin}"), open_server(admin) as server:
-        found = server.journal(invocation_id)
-        if found is None:
-            raise Exit(f"{admin} knows no invocation {plain(invocation_id)}", NOT_FOUND)
+    with progress(f"asking {admin}"):
+        found = anyio.run(_ask, admin, invocation_id, backend="trio")
+    if found is None:
+        raise Exit(f"{admin} knows no invocation {plain(invocation_id)}", NOT_FOUND)
 
-        return _of_server(invocation_id, *found)
+    return _of_server(invocation_id, *found)
+
+
+async def _ask(admin: str, invocation_id: str) -> tuple[JournalHeader, Sequence[Entry]] | None:
+    async with open_server(admin) as server:
+        return await server.journal(invocation_id)
 
 
 def read_unfinished(file: Path | None, admin: str | None) -> Iterator[RecordedJournal]:
     """The journals of all invocations that have not ended, from every place that is named.
 
-    One that ends meanwhile is left out.
+    One that ends meanwhile may be left out.
     """
     if file is not None:
         with open_reader(file) as reader:
@@ -77,11 +83,13 @@ def read_unfinished(file: Path | None, admin: str | None) -> Iterator[RecordedJo
                 if entries := reader.journal(record.id):
                     yield RecordedJournal.of(record, entries)
     if admin is not None:
-        with open_server(admin) as server:
-            for invocation_id in server.unfinished():
-                found = server.journal(invocation_id)
-                if found is not None and found[1]:
-                    yield RecordedJournal(*found)
+        yield from anyio.run(_ask_unfinished, admin, backend="trio")
+
+
+async def _ask_unfinished(admin: str) -> list[RecordedJournal]:
+    async with open_server(admin) as server:
+        found = [await server.journal(each) for each in await server.unfinished()]
+    return [RecordedJournal(*each) for each in found if each is not None and each[1]]
 
 
 def _of_record(reader: Reader, record: InvocationRecord) -> RecordedJournal:

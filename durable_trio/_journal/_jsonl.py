@@ -50,7 +50,8 @@ class JournalHeader:
     """The first line of an exported journal: whose it is. All fields are optional.
 
     ``raw_id`` (of which awakeable ids are made) and ``random_seed`` are given where they do
-    not follow from the id, as those of a Restate server do not.
+    not follow from the id, as those of a Restate server do not. With the former alone the
+    latter is not known.
     """
 
     invocation_id: str | None = None

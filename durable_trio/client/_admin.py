@@ -171,6 +171,21 @@ class AdminClient:
 
         return cast("list[dict[str, Any]]", rows)
 
+    async def features(self) -> frozenset[str]:
+        """The optional features of a Restate server that are switched on, by its own names."""
+        answer = await self._transport.request(
+            "GET",
+            "/version",
+            headers=[("accept", "application/json")],
+            timeout=self._timeout,
+            safe=True,
+        )
+        found = answer.fields().get("features")
+        if not isinstance(found, dict):
+            raise BadAnswerError("a server's /version was answered without features")
+
+        return frozenset(name for name, on in cast("dict[str, object]", found).items() if on)
+
     # -- requests
 
     async def _json(self, path: str, value: dict[str, Any], *, safe: bool) -> Answer:

@@ -15,7 +15,7 @@ it. The comparison and its report are the core's, the words ``_verdict.py``'s.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
@@ -51,6 +51,12 @@ if TYPE_CHECKING:
 
 Services: TypeAlias = "Iterable[ServiceDefinition] | ServiceRegistry"
 """What is served; a registry also knows the defaults that it is served with."""
+
+
+_SEED_UNKNOWN: Final = (
+    "The random seed of this invocation is not known, so whatever came of ctx.random and "
+    "ctx.uuid4() is another value now."
+)
 
 
 async def replay(journal: Journal, services: Services, *, at: int | None = None) -> Replay:
@@ -142,6 +148,7 @@ class _Replaying:
             self._reached,
             tuple(self._next_steps) if error is None else (),
             error,
+            _SEED_UNKNOWN if error is not None and _seed_is_unknown(self._record.header) else "",
         )
 
     def _outcome(self, end: AttemptEnd) -> tuple[ReplayOutcome, BaseException | None]:
@@ -248,6 +255,11 @@ def _start(record: RecordedJournal) -> InvocationStart:
         scope=header.scope,
         limit_key=header.limit_key,
     )
+
+
+def _seed_is_unknown(header: JournalHeader) -> bool:
+    """Whoever says what does not follow from the id, and not the seed, does not know it."""
+    return header.raw_id is not None and header.random_seed is None
 
 
 def _raw_id(header: JournalHeader) -> bytes:

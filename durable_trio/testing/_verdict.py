@@ -71,6 +71,8 @@ class Replay:
     """What comes where the record ends."""
     error: BaseException | None = None
     """What it failed with: a ``NonDeterminismError`` if it diverged."""
+    note: str = ""
+    """What else there is to know of an outcome that is not clean."""
 
     @property
     def clean(self) -> bool:
@@ -120,6 +122,8 @@ class Replay:
                 site = raised_at(leaf)
                 yield f"  {site}: {text}" if site else f"  {text}"
         yield from (f"  {step}" for step in self.next_steps)
+        if self.note:
+            yield self.note
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
