@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, TypeAlias
+
 import pytest
+
+from .server import RestateServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    Servers: TypeAlias = Callable[[Mapping[str, str]], RestateServer]
 
 
 @pytest.fixture(params=["trio", "asyncio"])
@@ -10,3 +20,19 @@ def backend(request: pytest.FixtureRequest) -> str:
     """The host that a test runs on."""
     name: str = request.param
     return name
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[Servers]:
+    """Servers by their settings, each started once for all tests that ask for it."""
+    started: dict[tuple[tuple[str, str], ...], RestateServer] = {}
+    with ExitStack() as stack:
+
+        def get(settings: Mapping[str, str]) -> RestateServer:
+            key = tuple(sorted(settings.items()))
+            if key not in started:
+                folder = tmp_path_factory.mktemp("restate")
+                started[key] = stack.enter_context(RestateServer(folder, settings))
+            return started[key]
+
+        yield get
