@@ -122,7 +122,8 @@ def _handler(handler: AnyHandler, version: int) -> dict[str, Any]:
     described["input"] = _input(handler)
     described["output"] = {
         "contentType": handler.content_type,
-        "setContentTypeIfEmpty": False,
+        # No bytes are bytes; an empty body of any other type is no value.
+        "setContentTypeIfEmpty": handler.output_type is bytes,
         **_schema(handler, handler.output_type, custom=handler.options.output_serde is not None),
     }
     return described

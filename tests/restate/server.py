@@ -17,15 +17,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.request import urlopen
 
 import attrs
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
+
+T = TypeVar("T")
 
 _VERSION = "1.7"
 _CACHE = Path.home() / ".cache" / "durable-trio-tests"
@@ -80,10 +83,18 @@ def wait_for(ready: Any, what: str, process: subprocess.Popen[bytes], log: Path)
         try:
             if ready():
                 return
-        except httpx.TransportError:
+        except (httpx.TransportError, OSError):
             pass
         time.sleep(0.05)
     raise RuntimeError(f"{what} did not start:\n{log.read_text()[-5000:]}")
+
+
+def eventually(probe: Callable[[], T], expected: T) -> None:
+    """Return when ``probe()`` gives ``expected``, and fail if it never does."""
+    deadline = time.monotonic() + _PATIENCE
+    while (found := probe()) != expected:
+        assert time.monotonic() < deadline, f"expected {expected}, got {found} all the time"
+        time.sleep(0.02)
 
 
 def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> int:
@@ -151,7 +162,8 @@ class RestateServer:
     ) -> None:
         self.ingress.close()
         self.admin.close()
-        _stop(self._process, signal.SIGTERM)
+        # Its directory is not used again, and to stop in good order takes it seconds.
+        _stop(self._process, signal.SIGKILL)
 
     def register(self, uri: str, *, http_11: bool = False) -> None:
         """Discover the endpoint at ``uri``; its services replace those of the same names."""
@@ -197,10 +209,12 @@ class RestateServer:
 
     def until(self, sql: str, expected: list[dict[str, Any]]) -> None:
         """Return when a query gives the expected rows."""
-        deadline = time.monotonic() + _PATIENCE
-        while (rows := self.query(sql)) != expected:
-            assert time.monotonic() < deadline, f"{sql}: expected {expected}, got {rows}"
-            time.sleep(0.02)
+        eventually(lambda: self.query(sql), expected)
+
+    def status(self, invocation_id: str) -> dict[str, Any]:
+        """The row of ``sys_invocation`` of an invocation."""
+        rows = self.query(f"SELECT * FROM sys_invocation WHERE id = '{invocation_id}'")
+        return rows[0] if rows else {}
 
 
 @attrs.define(eq=False)
@@ -254,7 +268,7 @@ class EndpointProcess:
                 stderr=output,
             )
         wait_for(
-            lambda: httpx.get(f"{self.uri}/health").is_success, "the endpoint", self._process, log
+            lambda: urlopen(f"{self.uri}/health").status == 200, "the endpoint", self._process, log
         )
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:

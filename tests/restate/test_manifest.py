@@ -81,8 +81,9 @@ def test_a_service_without_options() -> None:
     assert handlers["raw"]["input"] == {"required": False, "contentType": "*/*"}
     assert handlers["raw"]["output"] == {
         "contentType": "application/octet-stream",
-        "setContentTypeIfEmpty": False,
+        "setContentTypeIfEmpty": True,
     }
+    assert handlers["ping"]["output"]["setContentTypeIfEmpty"] is False
 
 
 def test_the_endpoint() -> None:
