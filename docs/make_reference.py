@@ -25,7 +25,7 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
             "durable_trio",
             (
                 "Service VirtualObject Workflow ServiceDefinition ServiceKind HandlerDecorator Handler "
-                "AnyHandler HandlerKind CallTarget remote RemoteHandler ServiceRegistry"
+                "AnyHandler HandlerKind CallTarget Argument remote RemoteHandler ServiceRegistry"
             ),
         ),
         (
@@ -33,7 +33,7 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
             "durable_trio",
             (
                 "ServiceOptions ServiceArguments KeyedServiceArguments HandlerArguments RetryPolicy "
-                "InvocationRetryPolicy OnMaxAttempts OnJournalMismatch ErrorMapping ContextFactory "
+                "InvocationRetryPolicy OnMaxAttempts OnJournalMismatch OnUsageError ErrorMapping ContextFactory "
                 "RunContextFactory Duration"
             ),
         ),
@@ -42,7 +42,7 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
             "durable_trio",
             (
                 "Context ObjectSharedContext ObjectContext WorkflowSharedContext WorkflowContext "
-                "current_context Request ReplayAwareLogger"
+                "current_context Request RunInfo current_run ReplayAwareLogger"
             ),
         ),
         (
@@ -86,7 +86,8 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
                 "DurableTrioError TerminalError CancelledError InvocationTimeoutError "
                 "InvalidInputError RefusedError UsageError ForeignAwaitError ForeignDeadlineError BusyWaitError "
                 "NotDurableTaskError SerializationError DefinitionError UnknownServiceError "
-                "NonDeterminismError RetryableError FutureCancelledError FutureNotDoneError "
+                "NonDeterminismError RetryableError InvocationPausedError FutureCancelledError "
+                "FutureNotDoneError "
                 "TooSlowError RequestError NoAnswerError RequestTimeoutError UnavailableError "
                 "BadAnswerError EndOfChannel ClosedResourceError BrokenResourceError WouldBlock "
                 "StoreError StoreLockedError StoreCorruptError StoreVersionError StoreWriteError"

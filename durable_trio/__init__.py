@@ -45,6 +45,7 @@ from ._exceptions import ForeignDeadlineError as ForeignDeadlineError
 from ._exceptions import FutureCancelledError as FutureCancelledError
 from ._exceptions import FutureNotDoneError as FutureNotDoneError
 from ._exceptions import InvalidInputError as InvalidInputError
+from ._exceptions import InvocationPausedError as InvocationPausedError
 from ._exceptions import InvocationTimeoutError as InvocationTimeoutError
 from ._exceptions import NoAnswerError as NoAnswerError
 from ._exceptions import NonDeterminismError as NonDeterminismError
@@ -82,6 +83,7 @@ from ._options import ErrorMapping as ErrorMapping
 from ._options import HandlerArguments as HandlerArguments
 from ._options import KeyedServiceArguments as KeyedServiceArguments
 from ._options import OnJournalMismatch as OnJournalMismatch
+from ._options import OnUsageError as OnUsageError
 from ._options import RunContextFactory as RunContextFactory
 from ._options import ServiceArguments as ServiceArguments
 from ._options import ServiceOptions as ServiceOptions
@@ -97,6 +99,7 @@ from ._request import Request as Request
 from ._retry import InvocationRetryPolicy as InvocationRetryPolicy
 from ._retry import OnMaxAttempts as OnMaxAttempts
 from ._retry import RetryPolicy as RetryPolicy
+from ._run import RunInfo as RunInfo
 from ._services import HandlerDecorator as HandlerDecorator
 from ._services import Service as Service
 from ._services import ServiceDefinition as ServiceDefinition
@@ -109,9 +112,11 @@ from ._sync import Event as Event
 from ._sync import EventStatistics as EventStatistics
 from ._sync import Lock as Lock
 from ._sync import Semaphore as Semaphore
+from ._target import Argument as Argument
 from ._target import CallTarget as CallTarget
 from ._target import RemoteHandler as RemoteHandler
 from ._target import remote as remote
+from ._task import current_run as current_run
 from ._wait import checkpoint as checkpoint
 from ._wait import sleep as sleep
 from ._wait import sleep_forever as sleep_forever

@@ -119,7 +119,13 @@ class Attempt:
         self._scope = anyio.CancelScope()
         self._options = options or handler.resolve_options(ServiceOptions())
         self.bodies: Bodies = Bodies(
-            start, journal, clock, self._options.run_contexts or (), self._fail, self._wake
+            start,
+            journal,
+            clock,
+            self._options.run_contexts or (),
+            self._options.as_terminal_error,
+            self._fail,
+            self._wake,
         )
 
     # -- the adapter's side

@@ -26,8 +26,9 @@ import attrs
 
 from ._exceptions import RetryableError, TerminalError, UsageError
 from ._journal._entries import Failure, Value
+from ._run import RunInfo
 from ._scheduler import is_fatal
-from ._task import RunBodyMarker, current
+from ._task import current
 
 if TYPE_CHECKING:
     import contextvars
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ._future import DurableFuture
     from ._host import Host, HostScope, TaskGroup
     from ._invocation import InvocationStart
-    from ._options import RunContextFactory
+    from ._options import ErrorMapping, RunContextFactory
     from ._retry import RetryPolicy
     from .abc import Clock, Journal, Serde
 
@@ -66,6 +67,10 @@ class RunBody:
     scope: HostScope | None = None
     error: Exception | None = None
     """What its last try failed with."""
+    retries: int = 0
+    """How often it has failed."""
+    elapsed: float = 0.0
+    """For how long it has been tried, in seconds."""
 
     @property
     def over(self) -> bool:
@@ -86,6 +91,7 @@ class Bodies:
         "_group",
         "_host",
         "_journal",
+        "_mapping",
         "_pending",
         "_proposed",
         "_start",
@@ -100,6 +106,7 @@ class Bodies:
         journal: Journal,
         clock: Clock,
         contexts: tuple[RunContextFactory, ...],
+        mapping: ErrorMapping | None,
         fail: Callable[[BaseException], None],
         wake: Callable[[], None],
     ) -> None:
@@ -107,6 +114,7 @@ class Bodies:
         self._journal = journal
         self._clock = clock
         self._contexts = contexts
+        self._mapping = mapping
         self._fail = fail
         self._wake = wake
         self._group: TaskGroup
@@ -165,6 +173,10 @@ class Bodies:
         self._proposed = [body for body in self._proposed if not body.future.done]
         pending, self._pending = self._pending, {}
         for body in pending:
+            if self._first:
+                # The retries that earlier attempts spent on what is now the first new entry.
+                self._first = False
+                body.retries, body.elapsed = self._start.retry_count, self._start.retry_elapsed
             error = None
             if body.inline and not self._contexts:
                 error = self._execute_inline(body)
@@ -177,7 +189,7 @@ class Bodies:
 
     def _execute_inline(self, body: RunBody) -> Exception | None:
         """A plain function that does not block needs no host task, unless it has to be retried."""
-        body.context.run(current.set, RunBodyMarker(body.name))
+        body.context.run(current.set, self._info(body))
         try:
             value = body.context.run(body.function, *body.args)
             if inspect.isawaitable(value):
@@ -195,7 +207,6 @@ class Bodies:
         self._journal.propose(body.completion_id, result)
 
     async def _execute(self, body: RunBody, scope: HostScope, error: Exception | None) -> None:
-        current.set(RunBodyMarker(body.name))
         try:
             # A native scope lets its task run up to the first checkpoint: look before and after.
             with scope:
@@ -215,12 +226,8 @@ class Bodies:
                 self._wake()
 
     async def _result(self, body: RunBody, error: Exception | None) -> Value | Failure | None:
-        retries, elapsed = 0, 0.0
-        if self._first:
-            # The retries that earlier attempts spent on what is now the first new entry.
-            self._first = False
-            retries, elapsed = self._start.retry_count, self._start.retry_elapsed
         while True:
+            current.set(self._info(body))
             began = self._clock.now()
             try:
                 return Value(body.serde.serialize(await self._call(body, error)))
@@ -230,28 +237,55 @@ class Bodies:
                 self._fail(wrong)
                 self._wake()
                 return None
-            except Exception as failed:  # any other error of a body is retried
+            except Exception as raised:  # any other error of a body is retried
                 error = None
+                failed, meant = self._mapped(raised)
+                if meant is not None:
+                    return failure_of(meant)
+
                 body.error = failed
-                retries += 1
-                elapsed += max(0.0, self._clock.now() - began)
-                if body.policy.exhausted(retries, elapsed):
+                body.retries += 1
+                body.elapsed += max(0.0, self._clock.now() - began)
+                if body.policy.exhausted(body.retries, body.elapsed):
                     return Failure(500, f"{type(failed).__name__}: {failed}")
 
-                delay = body.policy.delay(retries)
+                delay = body.policy.delay(body.retries)
                 if isinstance(failed, RetryableError) and failed.retry_after is not None:
                     delay = failed.retry_after
                 _log.warning(
                     "run %s of %s failed %d times and is tried again in %.3g s: %s: %s",
                     body.name,
                     self._start.invocation_id,
-                    retries,
+                    body.retries,
                     delay,
                     type(failed).__name__,
                     failed,
                 )
             await self._back_off(body, delay)
-            elapsed += delay
+            body.elapsed += delay
+
+    def _mapped(self, error: Exception) -> tuple[Exception, TerminalError | None]:
+        """What an error of a body is: to be retried, or final."""
+        if self._mapping is None:
+            return error, None
+
+        try:
+            return error, self._mapping(error)
+        except Exception as problem:  # the mapping's own error is one of the body's
+            problem.__context__ = error
+            return problem, None
+
+    def _info(self, body: RunBody) -> RunInfo:
+        start = self._start
+        return RunInfo(
+            body.name,
+            body.completion_id,
+            start.invocation_id,
+            start.service,
+            start.handler,
+            start.key,
+            body.retries + 1,
+        )
 
     async def _back_off(self, body: RunBody, delay: float) -> None:
         wakes_at = self._backing_off[body] = self._clock.now() + delay
@@ -271,9 +305,10 @@ class Bodies:
         elif error is not None:
             value = error.awaitable
         else:
+            info = self._info(body)
             async with AsyncExitStack() as stack:
                 for factory in self._contexts:
-                    await stack.enter_async_context(factory(body.name))
+                    await stack.enter_async_context(factory(info))
                 value = await _invoke(body)
                 return await value if inspect.isawaitable(value) else value
             raise UsageError(f"a run context swallowed the error of the run {body.name!r}")

@@ -8,6 +8,8 @@ they end is the future's.
  2. Values are encoded when the method is called, so that one that cannot be encoded
     fails at the caller's line.
  3. Every operation works only in a durable task of this context's own handler.
+ 4. What reads a value takes its ``type`` last, what writes one takes it after the value:
+    by position or by keyword, and ``Any`` (plain JSON) where it is left out.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ from ._request import ReplayAwareLogger, Request
 from ._retry import RetryPolicy
 from ._state import UNKNOWN, StateView
 from ._step import step_of
-from ._target import CallTarget, check_key
+from ._target import Argument, CallTarget, check_key
 from ._task import DurableTask, running_task
 from .serde import serde_for
 
@@ -225,7 +227,7 @@ class Context:
     def call(
         self,
         target: CallTarget[[I], O],
-        argument: I,
+        argument: Argument[I],
         /,
         *,
         key: str | None = None,
@@ -318,7 +320,7 @@ class Context:
     def send(
         self,
         target: CallTarget[[I], Any],
-        argument: I,
+        argument: Argument[I],
         /,
         *,
         key: str | None = None,
@@ -402,7 +404,7 @@ class Context:
         text = awakeable_id(self._attempt.start.raw_id, signal)
         return Awakeable(text, self._listen(task, signal, f"awakeable {text}", serde_for(type)))
 
-    def resolve_awakeable(self, id: str, value: object = None, *, type: Any = Any) -> None:  # noqa: A002
+    def resolve_awakeable(self, id: str, value: object = None, type: Any = Any) -> None:  # noqa: A002
         """Complete somebody's awakeable with a value, encoded as ``type``. Journaled.
 
         A second completion is ignored. ``UsageError`` for an id that is no awakeable's,
@@ -532,12 +534,12 @@ class ObjectSharedContext(Context):
         return self._attempt.start.key
 
     @overload
-    def get(self, name: str, type: type[T], /) -> DurableFuture[T | None]: ...
+    def get(self, name: str, type: type[T]) -> DurableFuture[T | None]: ...
     @overload
-    def get(self, name: str, type: type[T], /, default: T) -> DurableFuture[T]: ...
+    def get(self, name: str, type: type[T], default: T) -> DurableFuture[T]: ...
     @overload
-    def get(self, name: str, type: Any = ..., /, default: Any = ...) -> DurableFuture[Any]: ...
-    def get(self, name: str, type: Any = Any, /, default: Any = None) -> DurableFuture[Any]:  # noqa: A002
+    def get(self, name: str, type: Any = ..., default: Any = ...) -> DurableFuture[Any]: ...
+    def get(self, name: str, type: Any = Any, default: Any = None) -> DurableFuture[Any]:  # noqa: A002
         """The state entry, decoded as ``type``; ``default`` (None) if there is none.
 
         What was read is journaled: a replay reads the same. Await it, also where the answer
@@ -571,7 +573,7 @@ class ObjectContext(ObjectSharedContext):
 
     __slots__ = ()
 
-    def set(self, name: str, value: object, *, type: Any = Any) -> None:  # noqa: A002
+    def set(self, name: str, value: object, type: Any = Any) -> None:  # noqa: A002
         """Write a state entry, encoded as ``type``.
 
         It is journaled, and stays written whatever becomes of the handler. Without ``type``
@@ -601,10 +603,10 @@ class WorkflowSharedContext(ObjectSharedContext):
     __slots__ = ()
 
     @overload
-    def promise(self, name: str, type: type[T], /) -> DurablePromise[T]: ...
+    def promise(self, name: str, type: type[T]) -> DurablePromise[T]: ...
     @overload
-    def promise(self, name: str, type: Any = ..., /) -> DurablePromise[Any]: ...
-    def promise(self, name: str, type: Any = Any, /) -> DurablePromise[Any]:  # noqa: A002
+    def promise(self, name: str, type: Any = ...) -> DurablePromise[Any]: ...
+    def promise(self, name: str, type: Any = Any) -> DurablePromise[Any]:  # noqa: A002
         """The promise of this workflow key with this name, for a value of ``type``."""
         return DurablePromise(self._attempt, name, serde_for(type))
 

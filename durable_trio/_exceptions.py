@@ -4,7 +4,7 @@ DurableTrioError
 |-- TerminalError              the handler's or a peer's final word: never retried
 |   |-- CancelledError         409: the invocation was cancelled
 |   |-- InvocationTimeoutError 408: one of its own deadlines ended the invocation
-|   |-- InvalidInputError      400: the input does not fit the handler's type
+|   |-- InvalidInputError      400: the input was refused
 |   `-- RefusedError           a server refused a request; its code and message
 |-- UsageError                 the handler's code is wrong; it fails at its line
 |   |-- ForeignAwaitError      something that is not durable was awaited
@@ -16,6 +16,7 @@ DurableTrioError
 |   `-- UnknownServiceError    a service or handler nobody serves
 |-- NonDeterminismError        the code does not do what its journal says it did
 |-- RetryableError             the handler asks for a retry, after a delay of its choice
+|-- InvocationPausedError      an awaited invocation is paused: it has no result until it is resumed
 |-- FutureCancelledError       an awaited future was cancelled by its own scope
 |-- FutureNotDoneError         the result of a pending future was asked for
 |-- TooSlowError               a durable deadline passed (also a TimeoutError)
@@ -101,7 +102,11 @@ class InvocationTimeoutError(TerminalError):
 
 
 class InvalidInputError(TerminalError):
-    """The input does not fit the handler's annotation: terminal, code 400."""
+    """The callee refuses its input: terminal, code 400.
+
+    The runtime raises it for one that does not fit the handler's annotation. A handler that
+    fails with code 400 itself is seen so by its caller as well.
+    """
 
     def __init__(
         self,
@@ -121,7 +126,10 @@ class RefusedError(TerminalError):
 
 
 class UsageError(DurableTrioError):
-    """The code uses durable_trio wrongly. The attempt fails; a retry helps once it is mended."""
+    """The code uses durable_trio wrongly. The attempt fails; another one helps once it is mended.
+
+    What becomes of the invocation says ``on_usage_error``.
+    """
 
 
 class ForeignAwaitError(UsageError):
@@ -191,6 +199,20 @@ class RetryableError(DurableTrioError):
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds, or None."""
+
+
+class InvocationPausedError(DurableTrioError):
+    """Whoever waits for an invocation from outside is told that it failed and is paused.
+
+    It has not ended, and what it has done is kept. It goes on, from where it was, when it is
+    resumed; one that was paused for an error of its code also when the runtime is opened
+    again. Attach to ``invocation_id`` then.
+    """
+
+    def __init__(self, message: str, invocation_id: str) -> None:
+        super().__init__(message)
+        self.invocation_id = invocation_id
+        """The invocation that is paused."""
 
 
 class FutureCancelledError(DurableTrioError):

@@ -18,9 +18,15 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ._exceptions import CancelledError, InvocationTimeoutError, TerminalError, UsageError
+from ._exceptions import (
+    CancelledError,
+    InvalidInputError,
+    InvocationTimeoutError,
+    TerminalError,
+    UsageError,
+)
 from ._future import DurableFuture, FutureStatus
 from ._journal._entries import (
     CANCEL_SIGNAL,
@@ -37,7 +43,7 @@ from ._journal._entries import (
 from ._journal._mismatch import Mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ._journal._cursor import Cursor
     from ._journal._entries import Command, Notification, Result
@@ -47,16 +53,21 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="Command")
 
 
+_ERRORS: Final[Mapping[int, type[TerminalError]]] = {
+    400: InvalidInputError,
+    408: InvocationTimeoutError,
+}
+
+
 def error_of(failure: Failure) -> TerminalError:
     """The exception that stands for a recorded failure; the same class on every replay."""
     metadata = dict(failure.metadata)
     if failure.code == 409 and failure.message == "cancelled":
         return CancelledError(failure.message, failure.code, metadata)
 
-    if failure.code == 408:
-        return InvocationTimeoutError(failure.message, failure.code, metadata)
+    kind = _ERRORS.get(failure.code, TerminalError)
 
-    return TerminalError(failure.message, failure.code, metadata)
+    return kind(failure.message, failure.code, metadata)
 
 
 class Ledger:

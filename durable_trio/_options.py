@@ -26,6 +26,7 @@ from ._duration import Duration, check_seconds, optional_seconds
 from ._exceptions import DefinitionError, TerminalError
 from ._names import did_you_mean, known
 from ._retry import InvocationRetryPolicy
+from ._run import RunInfo
 from .abc import Serde
 
 ErrorMapping: TypeAlias = Callable[[Exception], TerminalError | None]
@@ -34,11 +35,14 @@ ErrorMapping: TypeAlias = Callable[[Exception], TerminalError | None]
 ContextFactory: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
 """Makes the async context manager that surrounds one attempt of a handler."""
 
-RunContextFactory: TypeAlias = Callable[[str], AbstractAsyncContextManager[object]]
-"""Makes the async context manager that surrounds one execution of a run, given the run's name."""
+RunContextFactory: TypeAlias = Callable[[RunInfo], AbstractAsyncContextManager[object]]
+"""Makes the async context manager that surrounds one try of a run's body, told which one."""
 
 OnJournalMismatch: TypeAlias = Literal["retry", "pause", "fail"]
 """What becomes of an invocation whose code no longer does what its journal records."""
+
+OnUsageError: TypeAlias = Literal["retry", "pause", "fail"]
+"""What becomes of an invocation whose handler uses durable_trio wrongly."""
 
 
 class Place(enum.Enum):
@@ -101,6 +105,7 @@ class CommonArguments(TypedDict, total=False):
     retry_policy: InvocationRetryPolicy
     on_journal_mismatch: OnJournalMismatch
     explicit_cancellation: bool
+    on_usage_error: OnUsageError
     as_terminal_error: ErrorMapping
     contexts: Iterable[ContextFactory]
     run_contexts: Iterable[RunContextFactory]
@@ -176,7 +181,7 @@ def _check_retry_policy(instance: object, attribute: attrs.Attribute[Any], value
         _invalid(instance, attribute, "an InvocationRetryPolicy (a RetryPolicy is for runs)", value)
 
 
-def _check_mismatch(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _check_on_fault(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value not in ("retry", "pause", "fail"):
         _invalid(instance, attribute, "'retry', 'pause' or 'fail'", value)
 
@@ -255,19 +260,23 @@ class ServiceOptions:
     )
     """When a failed attempt is followed by another. Falls back field by field."""
     on_journal_mismatch: OnJournalMismatch | None = attrs.field(
-        default=None, validator=optional(_check_mismatch)
+        default=None, validator=optional(_check_on_fault)
     )
-    """After a ``NonDeterminismError``: ``"retry"`` as the policy says (default), ``"pause"``
-    until an operator has seen to it, or ``"fail"`` for good."""
+    """After a ``NonDeterminismError``: ``"retry"`` as the policy says, ``"pause"`` until the code
+    may be another (it is resumed, or the runtime is opened again), or ``"fail"`` for good. The
+    embedded runtime pauses, a Restate server retries; it knows the others from protocol 7 on."""
+    on_usage_error: OnUsageError | None = attrs.field(
+        default=None, validator=optional(_check_on_fault)
+    )
+    """The same after a ``UsageError``, and with the same defaults."""
     explicit_cancellation: bool | None = attrs.field(default=None, validator=optional(_check_bool))
     """Whether CANCEL ends ``ctx.cancellation()`` and nothing else, so that the handler decides what
     becomes of it. By default CANCEL unwinds the handler, and its outcome is 409."""
     as_terminal_error: ErrorMapping | None = attrs.field(
         default=None, validator=optional(_check_callable)
     )
-    """Maps an error that leaves the handler to the ``TerminalError`` it means, or to None for one
-    that is retried. It is not asked about a ``TerminalError``, nor about errors of run bodies,
-    which the run's ``RetryPolicy`` is for."""
+    """Maps an error that leaves the handler, or the body of a run, to the ``TerminalError`` it
+    means, or to None for one that is retried. It is not asked about a ``TerminalError``."""
     contexts: tuple[ContextFactory, ...] | None = attrs.field(
         default=None, converter=_as_tuple, validator=optional(_check_factories)
     )
@@ -277,7 +286,8 @@ class ServiceOptions:
     run_contexts: tuple[RunContextFactory, ...] | None = attrs.field(
         default=None, converter=_as_tuple, validator=optional(_check_factories)
     )
-    """The same around every run body that is executed; a replayed run executes nothing."""
+    """The same around every try of a run's body, told which one it is (a ``RunInfo``). A replayed
+    run executes nothing."""
     serde: Callable[[Any], Serde[Any]] | None = attrs.field(
         default=None, validator=optional(_check_callable)
     )

@@ -115,6 +115,11 @@ def _terminal(error: BaseException, mapping: ErrorMapping | None) -> TerminalErr
     return None
 
 
+def is_usage_error(error: BaseException) -> bool:
+    """Whether it is a ``UsageError``, or a group with one in it."""
+    return any(isinstance(leaf, UsageError) for leaf in _leaves(error))
+
+
 def retry_failure(error: BaseException) -> Failure:
     """What is stored of the error that an attempt failed with."""
     return Failure(500, f"{type(error).__name__}: {error}")

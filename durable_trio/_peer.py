@@ -123,7 +123,7 @@ class InvocationHandle:
         """
         self._send(CANCEL_SIGNAL, VOID)
 
-    def signal(self, name: str, value: object = None, *, type: Any = Any) -> None:  # noqa: A002
+    def signal(self, name: str, value: object = None, type: Any = Any) -> None:  # noqa: A002
         """Resolve its signal of this name with a value, encoded as ``type``. Journaled.
 
         Every one counts: the invocation takes them in order. One that has ended ignores them.

@@ -11,7 +11,7 @@ writes. Who decides what to write is the embedded runtime; how it is kept is the
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
@@ -33,7 +33,7 @@ class InvocationStatus(enum.Enum):
     SUSPENDED = "suspended"
     """Waits for a notification and may be out of memory."""
     PAUSED = "paused"
-    """Its retries are used up; an operator resumes it."""
+    """It failed for good or was told to stop: an operator resumes it, or mended code does."""
     COMPLETED = "completed"
     """Has its result, which is kept until it expires."""
 
@@ -49,6 +49,10 @@ class TimerKind(enum.Enum):
     """The next attempt starts."""
     EXPIRE = "expire"
     """A completed invocation, or only its journal, is forgotten."""
+
+
+FAULT_OF_CODE: Final = ("fault", "code")
+"""In the metadata of a failure: every attempt of the same code would meet it again."""
 
 
 @attrs.frozen
@@ -81,6 +85,16 @@ class InvocationRecord:
     cancelled: bool = False
     journal_expires_at: float | None = None
     expires_at: float | None = None
+
+    @property
+    def waits_for_code(self) -> bool:
+        """Whether it is paused for an error of code, which may be mended at the next opening."""
+        failure = self.last_failure
+        return (
+            self.status is InvocationStatus.PAUSED
+            and failure is not None
+            and FAULT_OF_CODE in failure.metadata
+        )
 
 
 @attrs.frozen

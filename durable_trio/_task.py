@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from ._exceptions import NotDurableTaskError
+from ._exceptions import NotDurableTaskError, UsageError
+from ._run import RunInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -100,16 +101,10 @@ class DurableTask:
         return f"{self.path}/{name}" if name else self.path
 
 
-@attrs.frozen
-class RunBodyMarker:
-    """Stands where the current task would, inside the body of a run."""
-
-    name: str
-
-
-current: Final[contextvars.ContextVar[DurableTask | RunBodyMarker]] = contextvars.ContextVar(
+current: Final[contextvars.ContextVar[DurableTask | RunInfo]] = contextvars.ContextVar(
     "durable_trio.current"
 )
+"""The task that runs; inside the body of a run, what that is."""
 
 
 def running_task(operation: str) -> DurableTask:
@@ -122,7 +117,7 @@ def running_task(operation: str) -> DurableTask:
     if isinstance(task, DurableTask) and task.scheduler.running is task:
         return task
 
-    if isinstance(task, RunBodyMarker):
+    if isinstance(task, RunInfo):
         raise NotDurableTaskError(
             f"{operation} was called inside the body of run {task.name!r}. A body is an "
             "ordinary side effect: journal nothing in it. Return its result and call "
@@ -139,4 +134,20 @@ def running_task(operation: str) -> DurableTask:
     raise NotDurableTaskError(
         f"{operation} was called where no handler runs. It works inside a handler that a "
         "runtime, an endpoint or the testing kit is running."
+    )
+
+
+def current_run() -> RunInfo:
+    """What the body that is running may know about itself, its idempotency key above all.
+
+    Works in the body of ``ctx.run``, in what it calls, in its worker thread, and in the
+    tasks that it starts. ``UsageError`` elsewhere.
+    """
+    run = current.get(None)
+    if isinstance(run, RunInfo):
+        return run
+
+    raise UsageError(
+        "current_run() was called where no body of a run is executed. Call it in the function "
+        "that ctx.run() is given; in the handler use ctx.request."
     )

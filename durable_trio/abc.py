@@ -216,7 +216,7 @@ class JournalStore(Protocol):
         ...
 
     async def unfinished(self) -> Sequence[InvocationRecord]:
-        """Every record in RUNNING or BACKING_OFF, by sequence: what a recovery starts with."""
+        """Every record in RUNNING, BACKING_OFF or PAUSED, by sequence: what a recovery starts with."""
         ...
 
     async def holders(self) -> Sequence[InvocationRecord]:

@@ -36,7 +36,7 @@ SQL: Final[dict[str, str]] = {
         f"{_RECORD} WHERE service = ? AND key = ? AND exclusive = 1 AND status = 'pending'"
         " ORDER BY sequence LIMIT 1"
     ),
-    "unfinished": f"{_RECORD} WHERE status IN ('running', 'backing-off') ORDER BY sequence",
+    "unfinished": f"{_RECORD} WHERE status IN ('running', 'backing-off', 'paused') ORDER BY sequence",
     "holders": (
         f"{_RECORD} WHERE exclusive = 1"
         " AND status IN ('running', 'backing-off', 'suspended', 'paused') ORDER BY sequence"

@@ -126,8 +126,8 @@ INDEXES: Final[tuple[str, ...]] = (
         " WHERE exclusive = 1 AND status = 'pending'"
     ),
     (
-        "CREATE INDEX IF NOT EXISTS invocation_unfinished ON invocation (sequence)"
-        " WHERE status IN ('running', 'backing-off')"
+        "CREATE INDEX IF NOT EXISTS invocation_to_recover ON invocation (sequence)"
+        " WHERE status IN ('running', 'backing-off', 'paused')"
     ),
     (
         "CREATE INDEX IF NOT EXISTS invocation_holder ON invocation (sequence)"

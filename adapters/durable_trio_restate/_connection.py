@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from durable_trio._exceptions import NonDeterminismError
 from durable_trio._invocation import seed_of
+from durable_trio._outcome import is_usage_error
 from durable_trio.abc import (
     CANCEL_SIGNAL,
     AttemptCompleted,
@@ -67,7 +68,7 @@ from ._versions import check_supported
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from durable_trio._options import OnJournalMismatch
+    from durable_trio._options import OnJournalMismatch, OnUsageError
     from durable_trio.abc import Command, Entry, Failure, Headers, Notification, Value
 
 
@@ -100,7 +101,7 @@ _ACCEPTED: Final[Mapping[Phase, tuple[Kind, ...]]] = {
 _START_TYPE: Final = 0x0000
 _ACK_TYPE: Final = 0x0007
 
-_BEHAVIORS: Final[Mapping[OnJournalMismatch, Behavior]] = {
+_BEHAVIORS: Final[Mapping[OnJournalMismatch | OnUsageError, Behavior]] = {
     "retry": Behavior.RETRY,
     "pause": Behavior.PAUSE,
     "fail": Behavior.FAIL,
@@ -141,6 +142,7 @@ class Connection:
         *,
         headers: Headers = (),
         on_mismatch: OnJournalMismatch | None = None,
+        on_usage_error: OnUsageError | None = None,
         max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
         on_output: Callable[[], object] = lambda: None,
     ) -> None:
@@ -153,6 +155,7 @@ class Connection:
         self._handler = handler
         self._headers = headers
         self._on_mismatch: OnJournalMismatch = on_mismatch or "retry"
+        self._on_usage_error: OnUsageError = on_usage_error or "retry"
         self._frames = FrameBuffer(max_message_size)
         self._message: StartMessage | None = None
         self._recorded: list[Entry] = []
@@ -351,10 +354,13 @@ class Connection:
             self._close(encode_control(self._error(end)))
 
     def _error(self, end: AttemptFailed) -> ErrorMessage:
-        diverged = isinstance(end.error, NonDeterminismError)
+        behavior = Behavior.RETRY
+        if isinstance(end.error, NonDeterminismError):
+            behavior = _BEHAVIORS[self._on_mismatch]
+        elif is_usage_error(end.error):
+            behavior = _BEHAVIORS[self._on_usage_error]
         index = len(self._commands) - 1 if end.command_index is None else end.command_index
         related = self._commands[index] if 0 <= index < len(self._commands) else None
-        behavior = _BEHAVIORS[self._on_mismatch] if diverged else Behavior.RETRY
         delay = end.retry_after
         return ErrorMessage(
             code=_code_of(end),

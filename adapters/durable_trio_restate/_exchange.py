@@ -75,6 +75,7 @@ class Exchange:
             handler.name,
             headers=headers,
             on_mismatch=options.on_journal_mismatch,
+            on_usage_error=options.on_usage_error,
             max_message_size=max_message_size,
         )
 

@@ -37,6 +37,7 @@ from durable_trio import (
     InvocationRetryPolicy,
     ObjectContext,
     RetryPolicy,
+    RunInfo,
     StoreError,
     StoreLockedError,
     TerminalError,
@@ -303,7 +304,7 @@ class Display:
         self.bars.advance(self._bars[directory])
 
     @asynccontextmanager
-    async def executing(self, _name: str) -> AsyncGenerator[None]:
+    async def executing(self, _run: RunInfo) -> AsyncGenerator[None]:
         """Surrounds every step that is executed, and none that is replayed."""
         if self._bars and not self.executed:
             done = sum(int(bar.completed) for bar in self.bars.tasks)

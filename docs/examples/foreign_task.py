@@ -2,7 +2,8 @@
 
 Elsewhere this is the goroutine in a handler. A task of anyio's (or of trio's, or of
 ``asyncio.create_task``) journals nothing, so what it does and when would differ on a
-replay. It is found on the first run, at its line, not when a replay goes astray. Start
+replay. It is found on the first run, at its line, not when a replay goes astray: the
+invocation is paused, and goes on when it is started with mended code. Start
 durable tasks instead, with ``durable_trio.open_nursery``; anything goes inside of a
 ``ctx.run`` (see ``concurrency_inside_run.py``).
 """
@@ -12,14 +13,11 @@ from tempfile import TemporaryDirectory
 import anyio
 import trio
 
-from durable_trio import Context, InvocationRetryPolicy, Service, TerminalError, open_nursery
+from durable_trio import Context, InvocationPausedError, Service, open_nursery
 from durable_trio.local import LocalRuntime
 from durable_trio_file import FileJournal
 
-# By default a wrong handler is tried again, since it may be mended meanwhile.
-ONCE = InvocationRetryPolicy(max_attempts=1, on_max_attempts="kill")
-
-letters = Service("Letters", retry_policy=ONCE)
+letters = Service("Letters")
 services = [letters]
 
 
@@ -60,7 +58,7 @@ async def main() -> None:
         async with LocalRuntime(services, FileJournal(f"{folder}/letters.journal")) as runtime:
             try:
                 await runtime.call(wrong)
-            except TerminalError as error:
+            except InvocationPausedError as error:  # it goes on when the handler is mended
                 print(error)
             print(await runtime.call(right))
 

@@ -22,7 +22,6 @@ async def nightly(ctx: Context) -> str:
 
 DEFAULTS = ServiceOptions(
     retry_policy=InvocationRetryPolicy(max_interval=30, max_attempts=20),
-    on_journal_mismatch="pause",
     journal_retention=7 * 24 * 3600,
 )
 

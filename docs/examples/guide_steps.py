@@ -1,6 +1,5 @@
 """For the guide: durable steps, their retries, time and chance."""
 
-import uuid
 from datetime import timedelta
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -9,7 +8,14 @@ import anyio
 import attrs
 import trio
 
-from durable_trio import Context, RetryableError, RetryPolicy, Service, TerminalError
+from durable_trio import (
+    Context,
+    RetryableError,
+    RetryPolicy,
+    Service,
+    TerminalError,
+    current_run,
+)
 from durable_trio.local import LocalRuntime
 from durable_trio_file import FileJournal
 
@@ -23,18 +29,19 @@ class Receipt:
     cents: int
 
 
-async def charge(card: str, cents: int, once: uuid.UUID) -> Receipt:
+async def charge(card: str, cents: int) -> Receipt:
     """Stands for a request to a bank, which knows by ``once`` a request that it had before."""
+    once = current_run().idempotency_key
     if cents > 100_000:
         raise TerminalError(f"{card} has a limit", code=402)
 
     await anyio.sleep(0.001)
-    return Receipt(f"{card}-{str(once)[:8]}", cents)
+    return Receipt(f"{card}-{once}", cents)
 
 
 @payments.handler
 async def pay(ctx: Context, cents: int) -> Receipt:
-    return await ctx.run(charge, "visa", cents, ctx.uuid4())
+    return await ctx.run(charge, "visa", cents)
 
 
 PATIENT = RetryPolicy(max_attempts=5, max_duration=timedelta(minutes=2), initial_interval=0.001)

@@ -11,7 +11,7 @@ import click
 
 from durable_trio.client._paths import awakeable_path, invocation_path, signal_path
 
-from ._exits import USAGE, Exit
+from ._exits import NO_ANSWER, USAGE, Exit, complain
 from ._ingress import json_argument, request, text_body, url_option
 
 _DONE: Final = {
@@ -27,24 +27,36 @@ _TEXT: Final = [("content-type", "text/plain")]
 
 def _action(name: str, help_text: str) -> click.Command:
     @click.command(name, help=help_text)
-    @click.argument("invocation_id", metavar="ID")
+    @click.argument("invocation_ids", metavar="ID...", nargs=-1, required=True)
     @url_option
-    def command(invocation_id: str, url: str) -> None:
-        request(url, "PATCH", invocation_path(invocation_id, name))
-        click.echo(f"{invocation_id}: {_DONE[name]}")
+    def command(invocation_ids: tuple[str, ...], url: str) -> None:
+        failed: Exit | None = None
+        for invocation_id in invocation_ids:
+            try:
+                request(url, "PATCH", invocation_path(invocation_id, name))
+            except Exit as error:
+                if len(invocation_ids) == 1 or error.code == NO_ANSWER:
+                    raise
+
+                complain(f"{invocation_id}: {error}")
+                failed = failed or error
+            else:
+                click.echo(f"{invocation_id}: {_DONE[name]}")
+        if failed is not None:
+            raise Exit("the others are done", failed.code)
 
     return command
 
 
 cancel: Final = _action(
-    "cancel", "Ask an invocation to end.\n\nIts handler unwinds, and what it called is cancelled."
+    "cancel", "Ask invocations to end.\n\nTheir handlers unwind, and what they called is cancelled."
 )
 kill: Final = _action(
-    "kill", "End an invocation at once.\n\nIts handler is not asked; what it called ends as well."
+    "kill", "End invocations at once.\n\nNo handler is asked; what they called ends as well."
 )
-pause: Final = _action("pause", "Stop attempting an invocation until it is resumed.")
-resume: Final = _action("resume", "Attempt an invocation now that is paused or backs off.")
-purge: Final = _action("purge", "Forget a completed invocation.")
+pause: Final = _action("pause", "Stop attempting invocations until they are resumed.")
+resume: Final = _action("resume", "Attempt invocations now that are paused or back off.")
+purge: Final = _action("purge", "Forget completed invocations.")
 
 
 @click.command()

@@ -11,7 +11,8 @@ meaning.
 | 2    | the command was used wrongly: options, MODULE:SERVICES, a definition |
 | 3    | not found: an invocation, a service, a handler                       |
 | 4    | the output is not ready yet                                          |
-| 5    | no answer: nobody listens at the URL, or the server is stopping      |
+| 5    | no answer: nobody listens at the URL, the server is stopping, or the |
+|      | invocation is paused                                                 |
 | 10   | the journal is open in another process                               |
 | 11   | the journal is damaged, or the file is no journal                    |
 | 12   | the journal was written by a newer version                           |

@@ -205,7 +205,8 @@ def _waits(
             yield "its next attempt"
             return
         case InvocationStatus.PAUSED:
-            yield f"an operator: durable-trio resume {record.id}"
+            mended = "mended code, at the next start, or " if record.waits_for_code else ""
+            yield f"{mended}an operator: durable-trio resume {record.id}"
             return
         case _:
             pass

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from durable_trio._duration import Duration
     from durable_trio._journal._entries import Headers, Target
     from durable_trio._retry import RetryPolicy
-    from durable_trio._target import CallTarget
+    from durable_trio._target import Argument, CallTarget
 
     from ._answers import Answer
     from ._paths import Look
@@ -113,7 +113,7 @@ class IngressClient:
     async def call(
         self,
         target: CallTarget[[I], O],
-        argument: I,
+        argument: Argument[I],
         /,
         *,
         key: str | None = None,
@@ -164,7 +164,7 @@ class IngressClient:
     async def send(
         self,
         target: CallTarget[[I], Any],
-        argument: I,
+        argument: Argument[I],
         /,
         *,
         key: str | None = None,

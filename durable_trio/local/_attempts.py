@@ -21,11 +21,9 @@ Owns the loop that every invocation in memory runs through. What an ending write
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import anyio
-import attrs
 
 from durable_trio._attempt import Attempt
 from durable_trio._exceptions import StoreCorruptError, UnknownServiceError
@@ -36,8 +34,6 @@ from durable_trio._invocation import (
     InvocationStart,
     seed_of,
 )
-from durable_trio._journal._entries import Failure
-from durable_trio._records import InvocationStatus, PutInvocation
 
 from ._journal import AttemptJournal
 from ._live import Phase
@@ -54,8 +50,6 @@ if TYPE_CHECKING:
     from ._engine import Engine
     from ._live import LiveInvocation
     from ._residency import Residency
-
-_log = logging.getLogger("durable_trio.local")
 
 
 class Attempts:
@@ -103,7 +97,9 @@ class Attempts:
                     await self._load(live)
                 state = await self._state(live)
             except StoreCorruptError as error:
-                self._pause(live, f"its journal or state cannot be read: {error}")
+                self._endings.unable(
+                    live, f"its journal or state cannot be read: {error}", of_code=False
+                )
                 return
 
             if self._engine.stopping:
@@ -201,16 +197,8 @@ class Attempts:
         try:
             return self._engine.registry.find(record.service, record.handler)
         except UnknownServiceError as error:
-            self._pause(live, f"{error} Serve it again and resume the invocation, or kill it.")
+            self._endings.unable(live, f"{error} Serve it again.", of_code=True)
             return None
-
-    def _pause(self, live: LiveInvocation, reason: str) -> None:
-        record = live.record
-        _log.warning("%s/%s (%s) is paused: %s", record.service, record.handler, live.id, reason)
-        paused = attrs.evolve(
-            record, status=InvocationStatus.PAUSED, last_failure=Failure(500, reason)
-        )
-        self._engine.store.write([PutInvocation(paused)], urgent=False)
 
     def _completed(self, live: LiveInvocation) -> None:
         self._depart(live)

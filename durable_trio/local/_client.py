@@ -18,10 +18,12 @@ from durable_trio._handler import HandlerKind
 from durable_trio._journal._entries import Failure
 from durable_trio._ledger import error_of
 from durable_trio._receipt import SendReceipt
+from durable_trio._records import InvocationStatus
 
 from ._admission import Request, check_request
 from ._calling import check_target, workflow_exists
 from ._control import not_found
+from ._mail import Wake
 
 if TYPE_CHECKING:
     from durable_trio._journal._entries import Headers, Target, Value
@@ -76,6 +78,7 @@ class Client:
         """Create an invocation, or find the one with this identity, and wait for its output.
 
         ``TerminalError`` as it failed; 409 for a second start of a workflow.
+        ``InvocationPausedError`` if it fails and is paused.
         """
         return _content(await self.wait(await self.begin(request)))
 
@@ -134,7 +137,11 @@ class Client:
         return await self._observe(await self._id_of(target))
 
     async def wait(self, observer: Observer) -> Value | Failure:
-        """Wait for the result of what is observed. ``ClosedResourceError``: not here any more."""
+        """Wait for the result of what is observed.
+
+        ``InvocationPausedError``: not before it is resumed. ``ClosedResourceError``: not here
+        any more.
+        """
         try:
             return await observer.wait()
         finally:
@@ -184,6 +191,9 @@ class Client:
 
         if record.result is not None:
             observer.answer(record.result)
+        elif record.status is InvocationStatus.PAUSED:
+            # What has been done to it may not have been seen to yet: a CANCEL wakes it.
+            self._dispatcher.wake(invocation_id, Wake(0))
         return observer
 
     def _check_open(self) -> None:

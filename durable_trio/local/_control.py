@@ -35,7 +35,7 @@ from durable_trio._records import (
 )
 from durable_trio._services import ServiceKind
 
-from ._endings import KILLED
+from ._endings import KILLED, resumed
 from ._ids import to_raw
 from ._mail import Wake
 from ._sleeps import sleeping
@@ -155,16 +155,9 @@ class Control:
                     "started and not completed can be resumed"
                 )
 
-            running = attrs.evolve(
-                record,
-                status=InvocationStatus.RUNNING,
-                retry_count=0,
-                first_failed_at=None,
-                next_attempt_at=None,
-            )
             engine.timers.remove(invocation_id, TimerKind.RETRY)
             engine.store.write(
-                [PutInvocation(running), DeleteTimer(invocation_id, TimerKind.RETRY)]
+                [PutInvocation(resumed(record)), DeleteTimer(invocation_id, TimerKind.RETRY)]
             )
         self._dispatcher.wake(invocation_id, Wake.READY)
         await engine.store.sync()

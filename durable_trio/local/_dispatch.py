@@ -9,6 +9,8 @@ that is notified, retried, started by its timer, recovered, or next on its key.
  2. Who is ready and has no place waits as an id. It is RUNNING in the store, or has a
     timer or a wake mark there, so that a crash loses nobody.
  3. Once the runtime stops, nobody is brought into memory any more.
+ 4. Who begins to wait outside for what is paused has it looked at, in turn: if it is left
+    paused, for a failure, they are told.
 
 | status      | comes into memory                           | or completes, cancelled |
 | ----------- | ------------------------------------------- | ----------------------- |
@@ -34,7 +36,7 @@ from durable_trio._records import DeleteTimer, InvocationStatus, PutInvocation, 
 from ._admission import Admissions
 from ._attempts import Attempts
 from ._effects import Effects
-from ._endings import CANCELLED, Endings
+from ._endings import CANCELLED, Endings, paused_error
 from ._live import LiveInvocation, Phase
 from ._mail import Mail, Wake
 from ._retention import Retention
@@ -242,6 +244,12 @@ class Dispatcher:
                 and reasons & RUNS_FOR[record.status]
             ):
                 live = self._make_live(transaction, record, reasons)
+            elif (
+                record is not None
+                and record.status is InvocationStatus.PAUSED
+                and record.last_failure is not None
+            ):
+                self._engine.observers.refuse(invocation_id, paused_error(record))
             transaction.commit(urgent=False)
             return live
 
@@ -273,6 +281,7 @@ class Dispatcher:
             started_at=engine.clock.now() if record.started_at is None else record.started_at,
             next_attempt_at=None,
             cancelled=record.cancelled or bool(reasons & Wake.CANCELLED),
+            last_failure=None if status is InvocationStatus.PAUSED else record.last_failure,
         )
         if running != record:
             transaction.add(PutInvocation(running))

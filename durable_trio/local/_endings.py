@@ -9,6 +9,10 @@ the retention of results.
     cancelled is followed by another one at once.
  3. A result is kept for the retention that its kind has; without any, the invocation is
     forgotten at once, after everybody who waits has been answered.
+ 4. An error of the code is met again by every attempt of the same process. So the
+    invocation is paused at once, unless its options say otherwise; it is marked, and
+    attempted again when the runtime is next opened: the code may have been mended.
+ 5. Who waits outside for what is paused because it failed is told so.
 """
 
 from __future__ import annotations
@@ -19,11 +23,17 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from durable_trio._exceptions import NonDeterminismError, UnknownServiceError
+from durable_trio._exceptions import (
+    InvocationPausedError,
+    NonDeterminismError,
+    UnknownServiceError,
+)
 from durable_trio._handler import HandlerKind
 from durable_trio._journal._entries import Completion, Failure
 from durable_trio._options import ServiceOptions
+from durable_trio._outcome import is_usage_error
 from durable_trio._records import (
+    FAULT_OF_CODE,
     DeleteInvocation,
     DeletePromises,
     DeleteState,
@@ -44,6 +54,7 @@ if TYPE_CHECKING:
     from durable_trio._handler import AnyHandler
     from durable_trio._invocation import AttemptFailed
     from durable_trio._journal._entries import Value
+    from durable_trio._options import OnUsageError
     from durable_trio._records import Waiter
 
     from ._engine import Engine
@@ -83,7 +94,7 @@ class Endings:
         _take(live, transaction)
         record = attrs.evolve(live.record, status=InvocationStatus.SUSPENDED)
         if live.progressed:
-            record = attrs.evolve(record, retry_count=0, first_failed_at=None)
+            record = attrs.evolve(record, retry_count=0, first_failed_at=None, last_failure=None)
         transaction.add(PutInvocation(record))
         transaction.commit(urgent=False)
 
@@ -103,17 +114,16 @@ class Endings:
         )
         options = self._options(record)
         policy = options.retry_policy or _DEFAULT_POLICY
-        pause = complete = False
-        if isinstance(end.error, NonDeterminismError) and options.on_journal_mismatch != "retry":
-            pause = options.on_journal_mismatch == "pause"
-            complete = options.on_journal_mismatch == "fail"
-        if end.retry_after is None and policy.exhausted(count) and not complete:
-            pause, complete = pause or policy.pauses, not policy.pauses
+        on_fault = _on_fault(end.error, options)
+        pause, complete = on_fault == "pause", on_fault == "fail"
+        if end.retry_after is None and policy.exhausted(count) and not (pause or complete):
+            pause, complete = policy.pauses, not policy.pauses
         delay = policy.delay(count) if end.retry_after is None else end.retry_after
         if live.cancel_arrived:
             # It may have come too late for this attempt, and is not to wait for the next one.
             pause, delay = False, 0.0
-        self._log(record, end, known, delay=None if pause or complete else delay)
+        what = "it has failed" if complete else f"the next one in {delay:g} s"
+        self._log(record, end, known, "it is paused" if pause else what)
         transaction = self._mail.transaction()
         _take(live, transaction)
         if complete:
@@ -121,16 +131,34 @@ class Endings:
             return True
 
         if pause:
-            transaction.add(PutInvocation(attrs.evolve(record, status=InvocationStatus.PAUSED)))
-        else:
-            timer = Timer(now + delay, live.id, TimerKind.RETRY)
-            record = attrs.evolve(
-                record, status=InvocationStatus.BACKING_OFF, next_attempt_at=timer.due
-            )
-            transaction.add(PutInvocation(record), PutTimer(timer))
-            self._engine.timers.add(timer)
+            self._pause(transaction, record, end.failure, of_code=on_fault == "pause")
+            return False
+
+        timer = Timer(now + delay, live.id, TimerKind.RETRY)
+        record = attrs.evolve(
+            record, status=InvocationStatus.BACKING_OFF, next_attempt_at=timer.due
+        )
+        transaction.add(PutInvocation(record), PutTimer(timer))
+        self._engine.timers.add(timer)
         transaction.commit(urgent=False)
         return False
+
+    def unable(self, live: LiveInvocation, reason: str, *, of_code: bool) -> None:
+        """It cannot be attempted: it is paused. ``of_code``: other code may be able to."""
+        record = live.record
+        _log.warning("%s/%s (%s) is paused: %s", record.service, record.handler, live.id, reason)
+        self._pause(self._mail.transaction(), record, Failure(500, reason), of_code=of_code)
+
+    def _pause(
+        self, transaction: Transaction, record: InvocationRecord, failure: Failure, *, of_code: bool
+    ) -> None:
+        if of_code:
+            failure = attrs.evolve(failure, metadata=(*failure.metadata, FAULT_OF_CODE))
+        paused = attrs.evolve(record, status=InvocationStatus.PAUSED, last_failure=failure)
+        transaction.add(PutInvocation(paused))
+        observers = self._engine.observers
+        transaction.then(partial(observers.refuse, record.id, paused_error(paused)))
+        transaction.commit(urgent=record.id in observers)
 
     # -- of an invocation
 
@@ -208,8 +236,7 @@ class Endings:
         record: InvocationRecord,
         end: AttemptFailed,
         known: Failure | None,
-        *,
-        delay: float | None,
+        what: str,
     ) -> None:
         _log.warning(
             "%s/%s (%s): attempt %d failed: %s; %s",
@@ -218,10 +245,45 @@ class Endings:
             record.id,
             record.retry_count,
             end.failure.message,
-            "no more attempts" if delay is None else f"next one in {delay:g} s",
+            what,
             # The same failure again and again needs its traceback once.
             exc_info=None if known == end.failure else end.error,
         )
+
+
+def paused_error(record: InvocationRecord) -> InvocationPausedError:
+    """What whoever waits outside for a paused invocation is told."""
+    assert record.last_failure is not None
+    return InvocationPausedError(
+        f"{record.service}/{record.handler} ({record.id}) is paused: "
+        f"{record.last_failure.message.rstrip('.')}. It goes on from there when it is resumed: mend "
+        f"what is wrong, `durable-trio resume {record.id}` (or runtime.resume()), and attach to it "
+        "for its result; or kill it.",
+        record.id,
+    )
+
+
+def resumed(record: InvocationRecord) -> InvocationRecord:
+    """A paused invocation that is attempted again; its retries start anew."""
+    return attrs.evolve(
+        record,
+        status=InvocationStatus.RUNNING,
+        retry_count=0,
+        first_failed_at=None,
+        next_attempt_at=None,
+        last_failure=None,
+    )
+
+
+def _on_fault(error: BaseException, options: ServiceOptions) -> OnUsageError | None:
+    """What the options say of an error of the code's; None: it is another one."""
+    if isinstance(error, NonDeterminismError):
+        return options.on_journal_mismatch or "pause"
+
+    if is_usage_error(error):
+        return options.on_usage_error or "pause"
+
+    return None
 
 
 def _take(live: LiveInvocation, transaction: Transaction) -> None:

@@ -32,6 +32,11 @@ class Observer:
         self.result = result
         self.done.set()
 
+    def refuse(self, error: Exception) -> None:
+        """There will be no result here."""
+        self.error = error
+        self.done.set()
+
     async def wait(self) -> Value | Failure:
         """The result. Raises the error if there will be none here."""
         await self.done.wait()
@@ -75,10 +80,12 @@ class Observers:
         for observer in self._observers.pop(invocation_id, ()):
             observer.answer(result)
 
+    def refuse(self, invocation_id: str, error: Exception) -> None:
+        """The invocation has no result, and waits for an operator itself."""
+        for observer in self._observers.pop(invocation_id, ()):
+            observer.refuse(error)
+
     def fail(self, error: Exception) -> None:
         """Nobody will be answered any more."""
-        observers, self._observers = self._observers, {}
-        for waiting in observers.values():
-            for observer in waiting:
-                observer.error = error
-                observer.done.set()
+        for invocation_id in list(self._observers):
+            self.refuse(invocation_id, error)

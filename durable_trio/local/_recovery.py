@@ -4,8 +4,9 @@ Owns the order in which memory is rebuilt. It reads statuses, never journals: th
 loaded when their turn comes.
 
  1. Who holds a key is known before anything runs.
- 2. RUNNING invocations are ready at once. BACKING_OFF, SCHEDULED and sleeping ones have
-    timers in the store; those that came due meanwhile fire first. SUSPENDED and PAUSED
+ 2. RUNNING invocations are ready at once, and those that were paused for an error of their
+    code, which may be other code now. BACKING_OFF, SCHEDULED and sleeping ones have
+    timers in the store; those that came due meanwhile fire first. SUSPENDED and other PAUSED
     ones are left alone, COMPLETED ones are never looked at.
  3. Keys whose holder completed just before the crash are handed over.
 """
@@ -14,8 +15,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from durable_trio._records import InvocationStatus, Timer, TimerKind
+from durable_trio._records import InvocationStatus, PutInvocation, Timer, TimerKind
 
+from ._endings import resumed
 from ._mail import Wake
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ async def recover(engine: Engine, dispatcher: Dispatcher) -> None:
     in_transit = engine.keys.restore(holders, await store.backlog())
     for record in await store.unfinished():
         if record.status is InvocationStatus.RUNNING:
+            dispatcher.wake(record.id, Wake.READY)
+        elif record.waits_for_code:
+            store.write([PutInvocation(resumed(record))], urgent=False)
             dispatcher.wake(record.id, Wake.READY)
         elif record.next_attempt_at is not None:
             engine.timers.add(Timer(record.next_attempt_at, record.id, TimerKind.RETRY))

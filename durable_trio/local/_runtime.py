@@ -15,6 +15,7 @@ decided by the other modules of this package:
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from durable_trio._receipt import SendReceipt
     from durable_trio._records import InvocationRecord
     from durable_trio._services import ServiceDefinition
-    from durable_trio._target import CallTarget
+    from durable_trio._target import Argument, CallTarget
     from durable_trio.abc import Clock, JournalStore
 
 I = TypeVar("I")  # noqa: E741
@@ -63,7 +64,8 @@ class LocalRuntime:
     cancelled and the ``StoreError`` leaves it.
 
     ``defaults`` are options for all services. An invocation that waits for longer than
-    ``unload_after`` (1 s) leaves memory and is replayed when something arrives; ``max_active``
+    ``unload_after`` (1 s) leaves memory and is replayed when something arrives (``math.inf``:
+    never, unless others wait for a place); ``max_active``
     (10,000) bounds how many are in memory, the others wait. ``shutdown_grace`` (10 s) is how
     long leaving waits for run bodies. Durations are seconds or ``timedelta``.
 
@@ -95,7 +97,9 @@ class LocalRuntime:
             self._registry,
             store,
             clock or SystemClock(),
-            unload_after=to_seconds(unload_after, "unload_after"),
+            unload_after=(
+                math.inf if unload_after == math.inf else to_seconds(unload_after, "unload_after")
+            ),
             max_active=max_active,
             seed=seed,
         )
@@ -161,7 +165,7 @@ class LocalRuntime:
     async def call(
         self,
         target: CallTarget[[I], O],
-        argument: I,
+        argument: Argument[I],
         /,
         *,
         key: str | None = None,
@@ -210,7 +214,7 @@ class LocalRuntime:
     async def send(
         self,
         target: CallTarget[[I], Any],
-        argument: I,
+        argument: Argument[I],
         /,
         *,
         key: str | None = None,
@@ -349,7 +353,6 @@ class LocalRuntime:
         self,
         awakeable_id: str,
         value: object = None,
-        *,
         type: Any = Any,  # noqa: A002
     ) -> None:
         """Complete an awakeable with a value, encoded as ``type``. A second time has no effect."""
@@ -373,7 +376,6 @@ class LocalRuntime:
         invocation_id: str,
         name: str,
         value: object = None,
-        *,
         type: Any = Any,  # noqa: A002
     ) -> None:
         """Send an invocation its signal ``name`` with a value, encoded as ``type``."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from durable_trio._duration import Duration
+    from durable_trio._run import RunInfo
     from durable_trio._services import ServiceDefinition
     from durable_trio.abc import Entry
     from durable_trio.local._live import LiveInvocation
@@ -234,8 +235,8 @@ class VirtualRuntime(LocalRuntime):
         yield
 
     @asynccontextmanager
-    async def _execution(self, name: str) -> AsyncGenerator[None]:
-        stage, invocation_id = self._stage, _invocation.get()
+    async def _execution(self, run: RunInfo) -> AsyncGenerator[None]:
+        stage, name, invocation_id = self._stage, run.name, _invocation.get()
         if stage is not None:
             await stage.turn(EventKind.STEP, f"step {name}", invocation_id)
         try:

@@ -22,8 +22,14 @@ _Key: TypeAlias = tuple[str, str]
 _TimerKey: TypeAlias = tuple[abc.TimerKind, int]
 _FindKey: TypeAlias = tuple[str, "str | None", str, "str | None"]
 
-_UNFINISHED: Final = frozenset({abc.InvocationStatus.RUNNING, abc.InvocationStatus.BACKING_OFF})
-_HOLDING: Final = _UNFINISHED | {abc.InvocationStatus.SUSPENDED, abc.InvocationStatus.PAUSED}
+_UNFINISHED: Final = frozenset(
+    {
+        abc.InvocationStatus.RUNNING,
+        abc.InvocationStatus.BACKING_OFF,
+        abc.InvocationStatus.PAUSED,
+    }
+)
+_HOLDING: Final = _UNFINISHED | {abc.InvocationStatus.SUSPENDED}
 
 
 def _sequence(record: abc.InvocationRecord) -> int:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 
-from durable_trio._task import RunBodyMarker, current
+from durable_trio._run import RunInfo
+from durable_trio._task import current
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ class Timeline:
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass, for a run body or a task of the test's."""
-        inside = isinstance(current.get(None), RunBodyMarker)
+        inside = isinstance(current.get(None), RunInfo)
         self.sleeping_bodies += inside
         self.sleeping_outside += not inside
         try:

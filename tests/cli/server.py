@@ -92,6 +92,15 @@ async def echo(ctx: Context, text: str) -> str:
 
 
 @work.handler
+async def wrong(ctx: Context, name: str) -> str:
+    """Its code is wrong until it is mended."""
+    if not (FOLDER / name).exists():
+        await anyio.sleep(0)
+        await anyio.sleep(60)
+    return "mended"
+
+
+@work.handler
 async def block(ctx: Context) -> None:
     """Never gives the event loop its turn."""
     (FOLDER / "blocked").touch()

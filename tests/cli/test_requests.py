@@ -129,6 +129,38 @@ def test_an_operator_pauses_resumes_and_kills(server: Server) -> None:
     assert 3 == ask(server, "output", sent).exit_code
 
 
+def test_several_are_administered_at_once(server: Server) -> None:
+    """One that cannot be is told of on stderr, and the others are done."""
+    sent = [answered(server, "call", "Work/wait", '"many"', "--send").strip() for _ in range(3)]
+    paused = ask(server, "pause", sent[0], UNKNOWN, *sent[1:])
+    killed = answered(server, "kill", *sent)
+
+    assert "".join(f"{each}: paused\n" for each in sent) == paused.stdout
+    assert 3 == paused.exit_code
+    assert f"durable-trio: {UNKNOWN}: refused: 404" in paused.stderr
+    assert "".join(f"{each}: killed\n" for each in sent) == killed
+
+
+def test_code_that_is_wrong_is_told(server: Server) -> None:
+    """The caller gets the error and the remedy; listing and showing have them too."""
+    journal = server.folder / "app.journal"
+    call = ("call", "Work/wrong", '"mended"', "--idempotency-key", "wrong")
+    refused = ask(server, *call)
+    sent = refused.stderr.partition("(")[2].partition(")")[0]
+    listed = answered(server, "ls", "--journal", journal, "--status", "paused")
+    shown = answered(server, "show", sent, "--journal", journal)
+    (server.folder / "mended").touch()
+    resumed = answered(server, "resume", sent)
+
+    assert 5 == refused.exit_code
+    assert "ForeignAwaitError" in refused.stderr
+    assert "app.py:" in refused.stderr
+    assert "ForeignAwaitError" in listed
+    assert f"mended code, at the next start, or an operator: durable-trio resume {sent}" in shown
+    assert f"{sent}: resumed\n" == resumed
+    assert '"mended"\n' == answered(server, *call)
+
+
 def test_a_signal_is_sent(server: Server) -> None:
     """To an invocation that is there; otherwise it is not found."""
     sent = answered(server, "call", "Work/wait", '"signal"', "--send").strip()

@@ -52,7 +52,7 @@ def test_it_tells_where_it_listens_and_serves(tmp_path: Path, backend: str) -> N
             server.lines[0],
         )
         assert [
-            "  Work     service: steps, wait, thread, echo, block, large",
+            "  Work     service: steps, wait, thread, echo, wrong, block, large",
             "  Counter  object: add",
         ] == server.lines[1:]
         assert 0 == server.stop()

@@ -14,6 +14,7 @@ import pytest
 from durable_trio import (
     NOT_READY,
     IdempotentTarget,
+    InvalidInputError,
     TerminalError,
     UsageError,
     WorkflowTarget,
@@ -107,13 +108,14 @@ def test_what_is_wrong_here_is_not_sent(backend: str, anywhere: Anywhere) -> Non
 
 @pytest.mark.parametrize("code", [400, 409, 422, 500, 503, 599, 1000, 10])
 def test_a_failure_is_raised_as_it_was(backend: str, anywhere: Anywhere, code: int) -> None:
-    """Its code and message, also where no HTTP status is like it."""
+    """Its class, code and message, also where no HTTP status is like it."""
 
     async def main() -> None:
         async with anywhere() as (ingress, _admin):
             with pytest.raises(TerminalError) as caught:
                 await ingress.call(fail, code)
-        assert (TerminalError, code, "nö") == (
+        kind = InvalidInputError if code == 400 else TerminalError
+        assert (kind, code, "nö") == (
             type(caught.value),
             caught.value.code,
             str(caught.value),

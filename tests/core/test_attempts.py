@@ -39,7 +39,7 @@ from .world import World, service_handler
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from durable_trio import Context
+    from durable_trio import Context, RunInfo
     from durable_trio.abc import AttemptEnd
 
 PEER = remote("Peer", "handle", input=str, output=str)
@@ -379,16 +379,16 @@ def test_the_first_error_of_an_attempt_counts(backend: str) -> None:
 
 
 def test_run_contexts_surround_every_body(backend: str) -> None:
-    """They are given the run's name, and run again on every retry."""
+    """They are told which try of which run it is, and run again on every retry."""
     order: list[str] = []
 
     @asynccontextmanager
-    async def context(name: str) -> AsyncIterator[None]:
-        order.append(f"enter {name}")
+    async def context(run: RunInfo) -> AsyncIterator[None]:
+        order.append(f"enter {run.name} {run.attempt}")
         try:
             yield
         finally:
-            order.append(f"leave {name}")
+            order.append(f"leave {run.name}")
 
     def flaky() -> int:
         order.append("body")
@@ -406,14 +406,14 @@ def test_run_contexts_surround_every_body(backend: str) -> None:
 
     assert AttemptCompleted(Value(b"1")) == world.play(backend)
     assert [
-        "enter async",
+        "enter async 1",
         "leave async",
-        "enter awaitable",
+        "enter awaitable 1",
         "leave awaitable",
-        "enter inline",
+        "enter inline 1",
         "body",
         "leave inline",
-        "enter inline",
+        "enter inline 2",
         "body",
         "leave inline",
     ] == order
@@ -423,7 +423,7 @@ def test_a_run_context_must_not_swallow_the_body_s_error(backend: str) -> None:
     """There would be no result: it is told so."""
 
     @asynccontextmanager
-    async def swallow(name: str) -> AsyncIterator[None]:
+    async def swallow(run: RunInfo) -> AsyncIterator[None]:
         with suppress(TerminalError):
             yield
 

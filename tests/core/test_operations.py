@@ -177,6 +177,24 @@ def test_state_of_another_type_is_raised_where_it_is_awaited(backend: str, parti
     assert Value(b'"FAILED"') == getattr(world.play(backend), "result", None)
 
 
+def test_a_type_is_given_by_position_or_by_keyword(backend: str) -> None:
+    """Alike where a value is read and where one is written."""
+
+    async def handler(ctx: ObjectContext) -> list[set[int] | None]:
+        ctx.set("a", {1}, set[int])
+        ctx.set("b", {2}, type=set[int])
+        return [
+            await ctx.get("a", set[int]),
+            await ctx.get("b", type=set[int]),
+            await ctx.get("c", set[int], {3}),
+            await ctx.get("d", type=set[int], default={4}),
+        ]
+
+    end, _ = play(object_handler(handler), backend)
+
+    assert Value(b"[[1],[2],[3],[4]]") == getattr(end, "result", None)
+
+
 def test_a_state_read_in_a_branch_carries_its_path(backend: str) -> None:
     """As every command does (J5)."""
 

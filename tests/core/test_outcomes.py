@@ -281,11 +281,11 @@ def test_a_command_that_can_never_work_fails_at_its_line(backend: str) -> None:
 
 
 def test_an_error_of_a_call_is_its_terminal_error(backend: str) -> None:
-    """With its class: cancelled, timed out, or plain."""
+    """With its class: cancelled, timed out, refused for its input, or plain."""
 
     async def handler(ctx: Context) -> list[str]:
         found = []
-        for name in ("cancelled", "late", "plain", "conflict"):
+        for name in ("cancelled", "late", "refused", "plain", "conflict"):
             with pytest.raises(TerminalError) as raised:
                 await ctx.call(PEER, name, name=name)
             found.append(type(raised.value).__name__)
@@ -294,11 +294,18 @@ def test_an_error_of_a_call_is_its_terminal_error(backend: str) -> None:
     failures = {
         "cancelled": Failure(409, "cancelled"),
         "late": Failure(408, "timed out"),
+        "refused": Failure(400, "no int"),
         "plain": Failure(500, "no", (("a", "b"),)),
         "conflict": Failure(409, "conflict"),
     }
 
-    expected = ["CancelledError", "InvocationTimeoutError", "TerminalError", "TerminalError"]
+    expected = [
+        "CancelledError",
+        "InvocationTimeoutError",
+        "InvalidInputError",
+        "TerminalError",
+        "TerminalError",
+    ]
     assert expected == value(
         service_handler(handler), backend, answer=lambda call: failures[call.name]
     )

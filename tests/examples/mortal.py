@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from types import ModuleType
 
+    from durable_trio import RunInfo
     from durable_trio.abc import Write
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "directory_report.py"
@@ -64,10 +65,10 @@ class MortalJournal(FileJournal):
 
 
 @asynccontextmanager
-async def logged(log: str, name: str) -> AsyncGenerator[None]:
+async def logged(log: str, run: RunInfo) -> AsyncGenerator[None]:
     """Logs the start of a step in a file that survives everything."""
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(file, f"{name}\n".encode())
+    os.write(file, f"{run.name}\n".encode())
     os.close(file)
     yield
 

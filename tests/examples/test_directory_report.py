@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
     from types import ModuleType
 
+    from durable_trio import RunInfo
+
 HERE = Path(__file__).parent
 SCRIPT = HERE.parents[1] / "docs" / "examples" / "directory_report.py"
 
@@ -81,8 +83,8 @@ class Job:
             )
 
     @asynccontextmanager
-    async def _executing(self, name: str) -> AsyncGenerator[None]:
-        self.executed.append(name)
+    async def _executing(self, run: RunInfo) -> AsyncGenerator[None]:
+        self.executed.append(run.name)
         yield
 
 

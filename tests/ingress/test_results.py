@@ -75,6 +75,28 @@ def test_an_output_is_not_ready_until_it_is(backend: str) -> None:
     anyio.run(main, backend=backend)
 
 
+def test_a_paused_invocation_is_answered(backend: str) -> None:
+    """503 by the ingress, with its id and its error: to call, and to attach later."""
+    service = Service("Wrong")
+
+    @service.handler
+    async def run(ctx: Context) -> None:
+        await anyio.sleep(60)
+
+    async def main() -> None:
+        async with serving(service) as served:
+            called = await served.client.post("/Wrong/run")
+            attached = await served.client.get(f"/restate/attach/{called.headers['x-restate-id']}")
+
+        for answer in (called, attached):
+            assert 503 == answer.status_code
+            assert "ingress" == answer.headers["x-restate-error-source"]
+            assert called.headers["x-restate-id"] == answer.headers["x-restate-id"]
+            assert "is paused: ForeignAwaitError" in answer.json()["message"]
+
+    anyio.run(main, backend=backend)
+
+
 def test_attach_waits_for_the_result(backend: str) -> None:
     """Whoever attaches before the end is answered at the end."""
 

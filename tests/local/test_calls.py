@@ -10,6 +10,7 @@ import pytest
 from durable_trio import (
     Context,
     IdempotentTarget,
+    InvalidInputError,
     ObjectContext,
     Service,
     TerminalError,
@@ -112,6 +113,19 @@ async def test_a_terminal_error_reaches_the_caller(
 
     assert caught.value.code == 418
     assert caught.value.metadata == {"why": "tea"}
+
+
+async def test_an_input_that_does_not_fit_is_told_as_such(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """The caller catches the class that the handler's side raised, and reads the place in it."""
+    app = App()
+    shout = remote("Text", "shout", input=int, output=str)
+    async with app.runtime(store, clock) as runtime:
+        with pytest.raises(InvalidInputError, match="expected str") as caught:
+            await runtime.call(shout, 5)
+
+    assert caught.value.code == 400
 
 
 async def test_what_can_never_be_called_is_refused(

@@ -203,7 +203,7 @@ async def test_an_event_outlives_the_process(store: JournalStore, clock: Virtual
 
 
 async def test_what_is_no_awakeable_is_refused(store: JournalStore, clock: VirtualClock) -> None:
-    """Outside at once; in a handler at its line, and the attempt is made again."""
+    """Outside at once; in a handler at its line, and the invocation is paused."""
     app = App()
     async with app.runtime(store, clock) as runtime:
         for text in ("sign_1nonsense", "prom_1", "", "sign_1AAAAAAAA"):
@@ -214,6 +214,6 @@ async def test_what_is_no_awakeable_is_refused(store: JournalStore, clock: Virtu
         await clock.settle()
         record = await runtime.invocation(receipt.invocation_id)
 
-        assert record.status is InvocationStatus.BACKING_OFF
+        assert record.status is InvocationStatus.PAUSED
         assert record.last_failure is not None
         assert "no awakeable id" in record.last_failure.message

@@ -206,6 +206,8 @@ async def test_wrong_arguments_are_refused(store: JournalStore) -> None:
         LocalRuntime([service], store, max_active=0)
     with pytest.raises(UsageError, match="unload_after"):
         LocalRuntime([service], store, unload_after=-1)
+    with pytest.raises(UsageError, match="shutdown_grace"):
+        LocalRuntime([service], store, shutdown_grace=float("inf"))
     with pytest.raises(DefinitionError, match="two services"):
         LocalRuntime([service, service], store)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import anyio
@@ -67,6 +68,16 @@ async def test_an_idle_invocation_leaves_memory(store: JournalStore, clock: Virt
         clock.stopped = False
 
         assert await runtime.attach(receipt.invocation_id, int) == 2
+
+
+async def test_nobody_has_to_leave(store: JournalStore, clock: VirtualClock) -> None:
+    """``math.inf`` is never, unless another one needs the place."""
+    app = App()
+    async with LocalRuntime(
+        [app.service], store, clock=clock, unload_after=math.inf, max_active=2
+    ) as runtime:
+        assert await runtime.call(app.nap, 7000) == 1
+        assert await runtime.call(app.grow, 2) == 9
 
 
 async def test_a_busy_one_stays(store: JournalStore, clock: VirtualClock) -> None:

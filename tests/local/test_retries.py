@@ -129,7 +129,7 @@ class App:
         async def mismatch_pauses(ctx: Context) -> None:
             await mismatch_fails(ctx)
 
-        @service.handler
+        @service.handler(on_journal_mismatch="retry")
         async def mismatch_retries(ctx: Context) -> None:
             await mismatch_fails(ctx)
 

@@ -26,6 +26,8 @@ from durable_trio.serde import serde_for
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from durable_trio._run import RunInfo
+
 SERVICES = {Place.SERVICE, Place.OBJECT, Place.WORKFLOW}
 HANDLERS = set(Place) - SERVICES - {Place.DEFAULTS}
 
@@ -37,7 +39,7 @@ async def around() -> AsyncGenerator[None]:
 
 
 @contextlib.asynccontextmanager
-async def around_run(_name: str) -> AsyncGenerator[None]:
+async def around_run(_run: RunInfo) -> AsyncGenerator[None]:
     """Surround nothing."""
     yield
 
@@ -60,6 +62,7 @@ EVERY_OPTION: dict[str, Any] = {
     "retry_policy": InvocationRetryPolicy(max_attempts=3),
     "on_journal_mismatch": "pause",
     "explicit_cancellation": True,
+    "on_usage_error": "fail",
     "as_terminal_error": as_terminal_error,
     "contexts": (around,),
     "run_contexts": (around_run,),
@@ -132,6 +135,7 @@ def test_a_misspelt_option_names_the_one_that_was_meant() -> None:
         ("ingress_private", "yes", "True or False"),
         ("retry_policy", RetryPolicy(), "an InvocationRetryPolicy"),
         ("on_journal_mismatch", "ignore", "'retry', 'pause' or 'fail'"),
+        ("on_usage_error", "ignore", "'retry', 'pause' or 'fail'"),
         ("as_terminal_error", TerminalError("gone"), "a function"),
         ("contexts", around, "a list of functions"),
         ("contexts", [around()], "a list of functions"),

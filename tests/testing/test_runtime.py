@@ -15,6 +15,7 @@ from durable_trio import (
     Context,
     ObjectContext,
     RetryPolicy,
+    RunInfo,
     Service,
     ServiceOptions,
     StoreLockedError,
@@ -311,8 +312,8 @@ async def test_default_options_are_kept() -> None:
     seen: list[str] = []
 
     class Around:
-        def __init__(self, name: str) -> None:
-            seen.append(name)
+        def __init__(self, run: RunInfo) -> None:
+            seen.append(run.name)
 
         async def __aenter__(self) -> None: ...
 

@@ -8,7 +8,7 @@ an error is an error itself.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_type
+from typing import TYPE_CHECKING, Any, Literal, assert_type
 
 from durable_trio._peer import CallFuture, SendHandle
 from durable_trio._services import Service, VirtualObject
@@ -44,6 +44,16 @@ async def maybe(_ctx: Context, value: int | None) -> int | None:
     return value
 
 
+@reports.handler
+async def sort(_ctx: Context, order: Literal["up", "down"]) -> str:
+    return order
+
+
+@reports.handler
+async def weigh(_ctx: Context, weights: dict[str, float]) -> float:
+    return sum(weights.values())
+
+
 @counter.handler
 async def add(_ctx: ObjectContext, amount: int = 1) -> int:
     return amount
@@ -58,17 +68,22 @@ async def a_call_has_the_handlers_types(ctx: Context) -> None:
     assert_type(await ctx.call(add, key="k"), int)
     assert_type(await ctx.call(add, 4, key="k"), int)
     assert_type(await ctx.call(build, True, idempotency_key="once"), str)
+    assert_type(await ctx.call(sort, "up"), str)
+    assert_type(await ctx.call(weigh, {"a": 1}), float)
+    assert_type(ctx.send(sort, "down"), SendHandle)
     assert_type(ctx.send(build, 3, delay=60), SendHandle)
     assert_type(ctx.send(ping), SendHandle)
 
 
 async def a_call_refuses_what_the_handler_does_not_take(ctx: Context) -> None:
     await ctx.call(build)  # type: ignore[arg-type]
-    await ctx.call(build, "3")  # type: ignore[misc]
+    await ctx.call(build, "3")  # type: ignore[arg-type]
+    await ctx.call(sort, "sideways")  # type: ignore[arg-type]
+    await ctx.call(weigh, {"a": "1"})  # type: ignore[dict-item]
     await ctx.call(ping, 3)  # type: ignore[arg-type]
-    await ctx.call(add, "4", key="k")  # type: ignore[misc]
+    await ctx.call(add, "4", key="k")  # type: ignore[arg-type]
     await ctx.call(maybe)  # type: ignore[arg-type]
-    ctx.send(build, "3")  # type: ignore[misc]
+    ctx.send(build, "3")  # type: ignore[arg-type]
     ctx.send(ping, 3)  # type: ignore[arg-type]
     number: int = await ctx.call(build, 3)  # type: ignore[arg-type]
     assert number
@@ -90,7 +105,7 @@ async def a_remote_handler_has_the_types_it_was_given(ctx: Context, serde: Serde
     assert_type(await ctx.call(remote("S", "h")), Any)
 
     typed, empty = remote("S", "h", input=int, output=str), remote("S", "h", input=None, output=str)
-    await ctx.call(typed, "3")  # type: ignore[misc]
+    await ctx.call(typed, "3")  # type: ignore[arg-type]
     await ctx.call(typed)  # type: ignore[arg-type]
     await ctx.call(empty, 3)  # type: ignore[arg-type]
 

@@ -20,6 +20,7 @@ import anyio
 from durable_trio._exceptions import (
     ClosedResourceError,
     DurableTrioError,
+    InvocationPausedError,
     StoreError,
     TerminalError,
     UnknownServiceError,
@@ -209,7 +210,7 @@ class Application:
                 if self.stopping:
                     scope.cancel()
                 result = await self._runtime.client.wait(observer)
-        except (ClosedResourceError, StoreError) as error:
+        except (ClosedResourceError, InvocationPausedError, StoreError) as error:
             return error_response(error).with_headers(("x-restate-id", invocation_id))
         finally:
             self._waits.discard(scope)
