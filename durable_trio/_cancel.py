@@ -212,7 +212,7 @@ class CancelScope:
         if not self._children and not self._pending:
             return []
 
-        scopes = [self]
+        scopes: list[CancelScope] = [self]
         if self._children:
             # The task broke off in a scope or nursery that a generator of its own still holds.
             self._request_cancel()

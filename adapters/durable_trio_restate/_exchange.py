@@ -60,7 +60,7 @@ class Exchange:
         max_message_size: int,
         release: Callable[[Exchange], object],
     ) -> None:
-        self.content_type = protocol_type(version).encode()
+        self.content_type: bytes = protocol_type(version).encode()
         """The media type of the response."""
         self._handler = handler
         self._options = options
