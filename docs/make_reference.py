@@ -115,7 +115,7 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         (
             "Replays",
             "durable_trio.testing",
-            "replay replay_all record Replay ReplayOutcome NextStep RecordedJournal",
+            "replay replay_all record GoldenJournals Replay ReplayOutcome NextStep RecordedJournal",
         ),
         (
             "Serialization",
@@ -227,7 +227,12 @@ def _reexported(module: griffe.Module, name: str) -> bool:
 def _modules() -> dict[str, griffe.Module]:
     if not _LOADED:
         loader = griffe.GriffeLoader(search_paths=[ROOT, ROOT / "adapters"])
-        for package in ("durable_trio", "durable_trio_file", "durable_trio_restate"):
+        for package in (
+            "durable_trio",
+            "durable_trio_file",
+            "durable_trio_restate",
+            "durable_trio_pytest",
+        ):
             loader.load(package)
         loader.resolve_aliases(implicit=True)
         homes = {home for themes in THEMES.values() for _, home, _ in themes}

@@ -5,6 +5,7 @@ from ._contract import check_journal as check_journal
 from ._crash import CrashReport as CrashReport
 from ._crash import crash_everywhere as crash_everywhere
 from ._fakes import fake as fake
+from ._golden import GoldenJournals as GoldenJournals
 from ._golden import record as record
 from ._golden import replay_all as replay_all
 from ._memory import MemoryStore as MemoryStore

@@ -15,7 +15,7 @@ import hashlib
 import re
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -33,8 +33,12 @@ if TYPE_CHECKING:
     from durable_trio._journal._entries import Entry
 
     from ._memory import MemoryStore
+    from ._performance import Scenario
     from ._recording import Journal
     from ._replay import Services
+    from ._runtime import VirtualRuntime
+
+T = TypeVar("T")
 
 _SUFFIX: Final = ".jsonl"
 _IDS: Final = re.compile(rb"\b(?:inv|sign)_1[\w-]+")
@@ -139,3 +143,90 @@ async def _replayed(journal: Journal, registry: ServiceRegistry) -> Replay:
 
 def _name(journal: bytes | str | PathLike[str]) -> str:
     return "the journal" if isinstance(journal, bytes) else str(journal)
+
+
+class GoldenJournals:
+    """The golden journals of one test, in a directory of their own.
+
+    ``keep`` is given every store that the test made, or ``keeping`` the scenario of
+    ``crash_everywhere`` and ``explore``. ``check`` comes last: it replays what was recorded
+    before against the code of today. With ``update`` it first makes the directory hold what
+    was kept, no more and no less.
+    """
+
+    def __init__(self, directory: str | PathLike[str], *, update: bool = False) -> None:
+        self.directory = Path(directory)
+        """Where they are; it need not be there yet."""
+        self.update = update
+        """Whether ``check`` records."""
+        self._kept: dict[str, RecordedJournal] = {}
+        self._stores: list[MemoryStore] = []
+        self._playing: MemoryStore | None = None
+
+    def keep(self, store: MemoryStore) -> None:
+        """Record every distinct journal that this store holds when ``check`` is called."""
+        self._stores.append(store)
+
+    def keeping(self, scenario: Scenario[T]) -> Scenario[T]:
+        """The same scenario, of which every distinct journal is recorded that any run leaves.
+
+        ``await explore([shop], golden.keeping(lambda rt: rt.call(buy, 12)))``: for whoever plays
+        it time and again, one run after the other.
+        """
+
+        async def kept(runtime: VirtualRuntime) -> T:
+            self._read_played()
+            self._playing = runtime.store
+            return await scenario(runtime)
+
+        return kept
+
+    async def check(self, services: Services) -> list[Replay]:
+        """Replay what is recorded; with ``update`` record what was kept, and replay that.
+
+        ``AssertionError`` with the reports of all that do not replay cleanly, or if nothing is
+        recorded; ``UsageError`` if there is nothing to record.
+        """
+        if self.update:
+            self._record()
+        files = sorted(self.directory.glob(f"*{_SUFFIX}"))
+        if not files:
+            raise AssertionError(
+                f"nothing is recorded in {self.directory}: record it once (update=True, or pytest "
+                "--durable-update-goldens) and keep it under version control"
+            )
+
+        results = await replay_all(files, services)
+        broken = [str(result) for result in results if not result.clean]
+        if broken:
+            first = (
+                f"{len(broken)} of {len(results)} golden journals do not replay: invocations like "
+                "these, in flight when this code is deployed, would break"
+            )
+            raise AssertionError("\n\n".join([first, *broken]))
+
+        return results
+
+    def _read_played(self) -> None:
+        """The run before has come to rest."""
+        if self._playing is not None:
+            self._read(self._playing)
+        self._playing = None
+
+    def _read(self, store: MemoryStore) -> None:
+        for journal in journals_of(store):
+            self._kept.setdefault(golden_name(journal), journal)
+
+    def _record(self) -> None:
+        self._read_played()
+        for store in self._stores:
+            self._read(store)
+        if not self._kept:
+            raise UsageError(
+                "there is no journal to record: give keep() the stores in which handlers ran"
+            )
+
+        for path in self.directory.glob(f"*{_SUFFIX}"):
+            if path.name not in self._kept:
+                path.unlink()
+        save(self._kept.values(), self.directory)

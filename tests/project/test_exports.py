@@ -20,6 +20,7 @@ HOMES = (
     "durable_trio.testing",
     "durable_trio_file",
     "durable_trio_restate",
+    "durable_trio_pytest",
 )
 
 

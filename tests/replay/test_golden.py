@@ -10,9 +10,12 @@ import pytest
 from durable_trio import UsageError, sleep
 from durable_trio.abc import Completion, Input, OneWayCall, Run, Sleep, Value
 from durable_trio.testing import (
+    GoldenJournals,
     MemoryStore,
     RecordedJournal,
     ReplayOutcome,
+    VirtualRuntime,
+    crash_everywhere,
     record,
     replay_all,
     runtime,
@@ -151,3 +154,71 @@ def test_a_directory_without_journals_is_told(tmp_path: Path) -> None:
     """A check of nothing would always be content."""
     with pytest.raises(UsageError, match="there is no journal in"):
         anyio.run(replay_all, tmp_path, [version(first).service])
+
+
+async def weighed(parcels: Parcels, ctx: Context, order: str) -> str:
+    await ctx.run(parcels.weigh, order)
+    return await slow(parcels, ctx, order)
+
+
+def test_a_test_holds_its_journals_to_later_code(backend: str, tmp_path: Path) -> None:
+    """What was recorded once has to replay, whatever the test itself does today."""
+    today, changed = [version(slow).service], [version(weighed).service]
+    golden = GoldenJournals(tmp_path / "test_x", update=True)
+    golden.keep(played(backend, "A", "B"))
+    golden.keep(played(backend, "A"))
+    assert 2 == len(anyio.run(golden.check, today, backend=backend))
+
+    later = GoldenJournals(tmp_path / "test_x")
+    later.keep(played(backend, "C"))
+    assert 2 == len(anyio.run(later.check, today, backend=backend))
+    with pytest.raises(AssertionError, match="2 of 2 golden journals do not replay") as raised:
+        anyio.run(later.check, changed, backend=backend)
+
+    assert 2 == str(raised.value).count("+ Run('weigh'")
+
+
+def test_an_update_leaves_what_is_kept_and_nothing_else(backend: str, tmp_path: Path) -> None:
+    """What is there and the same stays as it is."""
+    (kept, old) = record(played(backend, "A", "B"), tmp_path)
+    (tmp_path / "notes.txt").write_text("not a journal")
+    content = kept.read_bytes()
+    golden = GoldenJournals(tmp_path, update=True)
+    golden.keep(played(backend, "A", "C"))
+    anyio.run(golden.check, [version(slow).service], backend=backend)
+
+    assert content == kept.read_bytes()
+    assert not old.exists()
+    assert 3 == len(list(tmp_path.iterdir()))
+
+
+def test_what_was_never_recorded_does_not_pass(tmp_path: Path) -> None:
+    """And an update without anything to record forgets nothing."""
+    (path,) = record(played("trio", "A"), tmp_path / "there")
+    services = [version(slow).service]
+    with pytest.raises(AssertionError, match=r"nothing is recorded in .*update-goldens"):
+        anyio.run(GoldenJournals(tmp_path / "not there").check, services)
+
+    with pytest.raises(UsageError, match="no journal to record"):
+        anyio.run(GoldenJournals(tmp_path / "there", update=True).check, services)
+
+    assert path.exists()
+
+
+def test_whoever_plays_a_scenario_its_journals_are_kept(backend: str, tmp_path: Path) -> None:
+    """Of every run, once it has come to rest: also what was sent and not waited for."""
+    parcels = version(slow)
+    ship = parcels.service.handlers["ship"]
+    golden = GoldenJournals(tmp_path, update=True)
+
+    async def scenario(run: VirtualRuntime) -> None:
+        await run.send(ship, "A")
+        await run.call(ship, "B")
+
+    async def main() -> None:
+        await crash_everywhere([parcels.service], golden.keeping(scenario), double=2)
+        results = await golden.check([parcels.service])
+        assert {ReplayOutcome.COMPLETED} == {result.outcome for result in results}
+
+    anyio.run(main, backend=backend)
+    assert 2 <= len(list(tmp_path.iterdir()))
