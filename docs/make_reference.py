@@ -103,8 +103,8 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
             "The Restate adapter",
             "durable_trio_restate",
             (
-                "endpoint Endpoint serve ServerLimits tls_context RestateReader "
-                "IdentityError ProtocolError UnsupportedFeatureError"
+                "endpoint Endpoint serve ServerLimits tls_context lambda_handler LambdaHandler "
+                "RestateReader IdentityError ProtocolError UnsupportedFeatureError"
             ),
         ),
         (

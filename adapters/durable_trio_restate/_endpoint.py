@@ -95,7 +95,8 @@ class Endpoint:
         self._defaults = defaults or ServiceOptions()
         self._registry = ServiceRegistry(services, self._defaults)
         self._identity = IdentityVerifier(identity_keys)
-        self._protocol: ProtocolOption | None = protocol
+        self.protocol: ProtocolOption | None = protocol
+        """How a server talks to it, None for what its discovery comes with."""
         self._max_message_size = max_message_size
         self._clock = SystemClock()
         self._draining = False
@@ -207,11 +208,13 @@ class Endpoint:
             text = f"no endpoint manifest of these versions: {accept}. There are versions 2 to 4."
             return self._answer(415, text.encode())
 
-        protocol = self._protocol
+        protocol = self.protocol
         if protocol is None:
             protocol = "bidi" if head.http_version in {"2", "3"} else "request_response"
         try:
-            manifest = encode_manifest(self._registry, self._defaults, _MODES[protocol], version)
+            manifest = encode_manifest(
+                self._registry, self._defaults, _MODES[protocol], version, packs=head.packs
+            )
         except DefinitionError as error:
             _log.error("%s", error)
             return self._answer(500, str(error).encode())

@@ -24,6 +24,14 @@ class ProtocolError(DurableTrioError):
         self.code = code
 
 
+class PayloadError(DurableTrioError):
+    """An event or a body that cannot be read. ``status`` is the HTTP status that says so."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class UnsupportedFeatureError(UsageError):
     """A handler uses what the negotiated version of the protocol cannot express."""
 

@@ -27,6 +27,8 @@ class RequestHead:
     http_version: str
     """"1.1" or "2"."""
     headers: RawHeaders
+    packs: bool = False
+    """Whether bodies may come and go packed with zstd: only AWS Lambda's do."""
 
 
 @attrs.frozen

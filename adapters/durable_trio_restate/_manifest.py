@@ -45,6 +45,8 @@ _HANDLER_TYPES: Final[Mapping[HandlerKind, str | None]] = {
     HandlerKind.WORKFLOW: "WORKFLOW",
 }
 
+_COMPRESSION_SINCE: Final = 4
+
 
 def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
@@ -84,19 +86,28 @@ _RETRIES: Final = (
 
 
 def encode_manifest(
-    registry: ServiceRegistry, defaults: ServiceOptions, mode: ProtocolMode, version: int
+    registry: ServiceRegistry,
+    defaults: ServiceOptions,
+    mode: ProtocolMode,
+    version: int,
+    *,
+    packs: bool = False,
 ) -> bytes:
-    """The manifest as JSON. ``DefinitionError`` for an option that needs a newer version."""
-    return msgspec.json.encode(
-        {
-            "protocolMode": mode,
-            "minProtocolVersion": MIN_PROTOCOL,
-            "maxProtocolVersion": MAX_PROTOCOL,
-            "services": [
-                _service(service, defaults, version) for service in registry.services.values()
-            ],
-        }
-    )
+    """The manifest as JSON. ``DefinitionError`` for an option that needs a newer version.
+
+    ``packs``: bodies may be packed with zstd. It is no option: an older server does without.
+    """
+    described: dict[str, Any] = {
+        "protocolMode": mode,
+        "minProtocolVersion": MIN_PROTOCOL,
+        "maxProtocolVersion": MAX_PROTOCOL,
+        "services": [
+            _service(service, defaults, version) for service in registry.services.values()
+        ],
+    }
+    if packs and version >= _COMPRESSION_SINCE:
+        described["lambdaCompression"] = "zstd"
+    return msgspec.json.encode(described)
 
 
 def _service(service: ServiceDefinition, defaults: ServiceOptions, version: int) -> dict[str, Any]:

@@ -132,24 +132,26 @@ class AdminClient:
         force: bool = False,
         http_11: bool = False,
         headers: Mapping[str, str] | None = None,
+        assume_role_arn: str | None = None,
         dry_run: bool = False,
     ) -> Deployment:
-        """Have a Restate server discover the endpoint at ``uri``, and serve what it has.
+        """Have a Restate server discover an endpoint, and serve what it has.
 
-        ``force`` replaces a deployment of the same URI. ``http_11``: the endpoint speaks no
-        HTTP/2. ``headers`` are sent with every request to it. ``dry_run`` only discovers.
+        ``uri`` is a URL, or the ARN of a version of an AWS Lambda function, which the server
+        calls under the role ``assume_role_arn`` if there is one. ``force`` replaces a
+        deployment of the same URI. ``http_11``: the endpoint speaks no HTTP/2. ``headers`` are
+        sent with every request to it. ``dry_run`` only discovers.
         """
-        answer = await self._json(
-            "/deployments",
-            {
-                "uri": uri,
-                "force": force,
-                "use_http_11": http_11,
-                "additional_headers": dict(headers or {}),
-                "dry_run": dry_run,
-            },
-            safe=False,
-        )
+        described: dict[str, Any] = {"force": force, "dry_run": dry_run}
+        if headers:
+            described["additional_headers"] = dict(headers)
+        if uri.startswith("arn:"):
+            described["arn"] = uri
+        else:
+            described |= {"uri": uri, "use_http_11": http_11}
+        if assume_role_arn is not None:
+            described["assume_role_arn"] = assume_role_arn
+        answer = await self._json("/deployments", described, safe=False)
         fields = answer.fields()
         services = cast("list[dict[str, Any]]", fields.get("services"))
         try:

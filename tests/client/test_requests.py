@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -142,6 +143,33 @@ def test_targets_are_named_in_paths_or_bodies(backend: str) -> None:
     for target, expected in looks.items():
         [seen] = sent(backend, lambda ingress, target=target: ingress.output(target))
         assert expected == (seen.method, seen.target, seen.body)
+
+
+def test_a_function_is_registered_by_its_arn(backend: str) -> None:
+    """An ARN is told from a URL, and may come with a role."""
+
+    async def main() -> list[object]:
+        found = answer(201, b'{"id": "dp_1", "services": []}')
+        async with answering(found, found) as fake, AdminClient(fake.url) as admin:
+            await admin.register_deployment("arn:aws:lambda:x", assume_role_arn="arn:aws:iam:y")
+            await admin.register_deployment("http://h", http_11=True, headers={"x": "y"})
+            return [json.loads(each.body) for each in fake.seen]
+
+    assert [
+        {
+            "arn": "arn:aws:lambda:x",
+            "assume_role_arn": "arn:aws:iam:y",
+            "force": False,
+            "dry_run": False,
+        },
+        {
+            "uri": "http://h",
+            "use_http_11": True,
+            "additional_headers": {"x": "y"},
+            "force": False,
+            "dry_run": False,
+        },
+    ] == anyio.run(main, backend=backend)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ PRINTED = {
     "guide_cancellation": r"biscuits\nno cake\nTrue\n409 cancelled\nhalf a cake\n",
     "guide_saga": r"\['train', 'hotel'\]\nno rooms on the moon - \['hotel', 'train'\]\n",
     "guide_calls": r"9000\n9000\nsent: ada, come back\nsent: ada, come back\n",
+    "guide_clients": r"(tea: 350 of 350\n){2}350\nfailed: 404 no coffee today\n409\n",
+    "guide_lambda": r"200\n",
     "guide_events": r"True\n5 days, by Grace\n409 the promise .*\n\['hello'\]\n",
     "guide_errors": r"{'emma': '1815', .*'500 ConnectionError: .*'}\n404 no such book: emmma\n",
     "guide_changes": r"570 the code does not do what its journal says it did\n(.*\n)*",
@@ -120,6 +122,14 @@ async def events(runtime: LocalRuntime, example: ModuleType) -> Any:
     return await runtime.attach(request.invocation_id, str), decided, heard
 
 
+async def clients(runtime: LocalRuntime, example: ModuleType) -> Any:
+    return await example.buy(runtime, "17"), await example.give_up(runtime, runtime)
+
+
+async def function(runtime: LocalRuntime, example: ModuleType) -> Any:
+    return await runtime.call(example.make, "cat", idempotency_key="1")
+
+
 async def errors(runtime: LocalRuntime, example: ModuleType) -> Any:
     return await runtime.call(example.years, ["emma", "emmma"], idempotency_key="1")
 
@@ -144,6 +154,8 @@ PLAYS: list[tuple[str, Play, Any]] = [
     ("guide_saga", saga, ["hotel", "train"]),
     ("guide_calls", calls, (9000, *["sent: ada, come back"] * 3)),
     ("guide_events", events, ("5 days, by Grace", True, ["hello"])),
+    ("guide_clients", clients, ("tea: 350 of 350", 409)),
+    ("guide_lambda", function, "a small cat"),
     ("guide_errors", errors, {"emma": "1815", "emmma": "404 no such book: emmma"}),
 ]
 

@@ -171,6 +171,11 @@ class RestateServer:
         response = self.admin.post("/deployments", json=body)
         assert response.is_success, response.text
 
+    def register_lambda(self, arn: str) -> None:
+        """Discover the function with this ARN."""
+        response = self.admin.post("/deployments", json={"arn": arn})
+        assert response.is_success, response.text
+
     def call(self, path: str, *body: object, **headers: str) -> Any:
         """The JSON that a handler answers with."""
         response = self.post(path, *body, **headers)

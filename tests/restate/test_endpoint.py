@@ -34,7 +34,7 @@ from durable_trio_restate._messages import (
 
 from .asgi import Request, invoked, request_of, respond
 from .peer import start_of
-from .test_identity import _SECRET as SECRET
+from .test_identity import SECRET as SECRET
 from .test_identity import public_key, signed
 
 greeter = dt.Service("Greeter")

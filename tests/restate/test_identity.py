@@ -14,8 +14,8 @@ from durable_trio_restate import IdentityError
 from durable_trio_restate._identity import IdentityVerifier, audience_of
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_SECRET = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-_OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
+SECRET = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
 
 
 def public_key(secret: Ed25519PrivateKey) -> str:
@@ -29,7 +29,7 @@ def public_key(secret: Ed25519PrivateKey) -> str:
 
 
 def signed(
-    secret: Any = _SECRET, *, algorithm: str = "EdDSA", without: str = "", **changed: object
+    secret: Any = SECRET, *, algorithm: str = "EdDSA", without: str = "", **changed: object
 ) -> dict[bytes, bytes]:
     """The headers of a request for /invoke/S/h, signed now."""
     now = int(time.time())
@@ -40,8 +40,8 @@ def signed(
 
 
 def verify(headers: dict[bytes, bytes], path: str = "/invoke/S/h") -> None:
-    """Verify with the key of ``_SECRET`` only."""
-    IdentityVerifier([public_key(_SECRET)]).verify(path, headers)
+    """Verify with the key of ``SECRET`` only."""
+    IdentityVerifier([public_key(SECRET)]).verify(path, headers)
 
 
 def test_a_signed_request_passes() -> None:
@@ -58,7 +58,7 @@ def test_without_keys_everything_passes() -> None:
 
 def test_one_of_several_keys_is_enough() -> None:
     """While keys are rotated several of them are trusted."""
-    verifier = IdentityVerifier([public_key(_OTHER), public_key(_SECRET)])
+    verifier = IdentityVerifier([public_key(OTHER), public_key(SECRET)])
     verifier.verify("/invoke/S/h", signed())
 
 
@@ -104,7 +104,7 @@ def test_a_changed_token() -> None:
 def test_another_key() -> None:
     """A token of another server is refused."""
     with pytest.raises(IdentityError):
-        verify(signed(_OTHER))
+        verify(signed(OTHER))
 
 
 @pytest.mark.parametrize("claim", ["aud", "iat", "nbf", "exp"])
@@ -141,7 +141,7 @@ def test_a_malformed_key(key: str) -> None:
 def test_a_single_key_is_given_in_a_list() -> None:
     """A string instead of a list of them is the likely mistake."""
     with pytest.raises(DefinitionError, match="list"):
-        IdentityVerifier(public_key(_SECRET))
+        IdentityVerifier(public_key(SECRET))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""Zstandard, where it is there: bodies that would not fit into what AWS Lambda carries.
+
+Owns finding the library (the standard library's from Python 3.14 on), and the bounds.
+
+ 1. Whoever sends says how a body is packed, never how large it is: reading stops at a bound.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from ._errors import BAD_REQUEST, PayloadError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+if TYPE_CHECKING:
+    from backports import zstd
+elif sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    try:
+        from backports import zstd
+    except ModuleNotFoundError:
+        zstd = None
+
+CODING: Final = "zstd"
+
+_WORTHWHILE: Final = 3 * 1024 * 1024
+"""A smaller response fits as it is."""
+
+
+def is_available() -> bool:
+    """Whether bodies can be packed and unpacked here."""
+    return zstd is not None
+
+
+def unpack(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
+    """A request's body as it was before it was packed. ``PayloadError`` with a status."""
+    coding = headers.get("content-encoding", "identity").strip().lower()
+    if coding == "identity":
+        return body
+
+    if coding != CODING or not is_available():
+        raise PayloadError(f"bodies that are packed with {coding!r} cannot be read here", 415)
+
+    reader = zstd.ZstdDecompressor()
+    try:
+        unpacked = reader.decompress(body, max_length=limit + 1)
+    except zstd.ZstdError as exc:
+        raise PayloadError(f"the body is not packed with zstd: {exc}", BAD_REQUEST) from exc
+
+    if len(unpacked) > limit:
+        raise PayloadError(f"the body has more than {limit} bytes", 413)
+
+    if not reader.eof or reader.unused_data:
+        raise PayloadError("the body is not one whole zstd frame", BAD_REQUEST)
+
+    return unpacked
+
+
+def pack(body: bytes, headers: Mapping[str, str]) -> bytes | None:
+    """A response's body, packed; None if it is to be sent as it is."""
+    if len(body) <= _WORTHWHILE or not is_available() or not _accepted(headers):
+        return None
+
+    packed: Any = zstd.compress(body)
+    return bytes(packed)
+
+
+def _accepted(headers: Mapping[str, str]) -> bool:
+    for item in headers.get("accept-encoding", "").split(","):
+        name, *parameters = (part.strip().lower() for part in item.split(";"))
+        if name == CODING:
+            return not any(each.replace(" ", "") in {"q=0", "q=0.0"} for each in parameters)
+
+    return False
