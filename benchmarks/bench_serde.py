@@ -6,7 +6,7 @@ JSON already ("bare"). What each makes of values that JSON has not is printed be
 ``json_serde`` is measured with its checks, on the same values. Not measured: the first use of a
 type, when its codec is made, and the memory that is taken.
 
-    python benchmarks/bench_serde.py
+    pip install orjson ujson; python benchmarks/bench_serde.py
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import msgspec
-import orjson
 from rounds import Figure, alternate
 
 from durable_trio.serde import json_serde
@@ -72,11 +71,16 @@ def converters() -> dict[str, tuple[Callable[[Any, Any], bytes | str], Callable[
 
 
 def bare() -> dict[str, tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]:
-    """The two fastest libraries without cattrs."""
-    return {
-        "msgspec": (msgspec.json.Encoder().encode, msgspec.json.Decoder().decode),
-        "orjson": (orjson.dumps, orjson.loads),
+    """The two fastest libraries without cattrs, if they are installed."""
+    found: dict[str, tuple[Any, Any]] = {
+        "msgspec": (msgspec.json.Encoder().encode, msgspec.json.Decoder().decode)
     }
+    try:
+        orjson = importlib.import_module("orjson")
+    except ImportError:
+        return found
+
+    return {**found, "orjson": (orjson.dumps, orjson.loads)}
 
 
 def measure(rounds: int) -> list[Figure]:

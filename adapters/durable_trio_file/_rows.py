@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import orjson
-
-from durable_trio import abc
+from durable_trio import _json, abc
 from durable_trio._exceptions import StoreCorruptError
 from durable_trio._journal._jsonl import dump_outcome, load_outcome
 
@@ -81,7 +79,7 @@ def record_row(record: abc.InvocationRecord) -> Row:
         for name, value in record.headers:
             text(name)
             text(value)
-        headers = orjson.dumps(record.headers).decode()
+        headers = _json.write(record.headers).decode()
     return (
         text(record.id),
         text(record.service),
@@ -129,7 +127,7 @@ def record_of(row: Row) -> abc.InvocationRecord:
 def _headers_of(value: str | None) -> abc.Headers:
     if value is None:
         return ()
-    return tuple((name, content) for name, content in orjson.loads(value))
+    return tuple((name, content) for name, content in _json.read(value))
 
 
 def timer_of(row: Sequence[Any]) -> abc.Timer:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 import click
-import orjson
 
+from durable_trio import _json
 from durable_trio._exceptions import (
     DurableTrioError,
     RefusedError,
@@ -90,8 +90,8 @@ def json_argument(
     body = sys.stdin.buffer.read() if text == "-" else text_body(text)
     if content_type is None:
         try:
-            orjson.loads(body)
-        except orjson.JSONDecodeError as exc:
+            _json.read(body)
+        except ValueError as exc:
             raise Exit(
                 f"the argument is no JSON: {exc}. A text needs quotes: '\"text\"'. For anything "
                 "but JSON say --content-type.",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import click
-import orjson
 
+from durable_trio import _json
 from durable_trio._records import InvocationRecord, InvocationStatus
 from durable_trio.abc import Failure
 
@@ -63,7 +63,7 @@ def ls(
         records = reader.invocations(service=service, key=key, status=wanted, limit=limit + 1)
     if as_json:
         for record in records[:limit]:
-            click.echo(orjson.dumps(_fields(record)))
+            click.echo(_json.write(_fields(record)))
         return
 
     rows = [_row(record) for record in records[:limit]]

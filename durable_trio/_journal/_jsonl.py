@@ -6,7 +6,7 @@ read. How an entry is spelled is in ``_spelling``; where lines are kept is the s
  1. Reading is strict. What this version cannot have written is either newer
     (``StoreVersionError``) or damaged (``StoreCorruptError``); it is never skipped.
  2. Every entry has a form and every form leads back to the same entry. Text that is no
-    valid Unicode and integers beyond 64 bits take a slower way, not another form.
+    valid Unicode takes a slower way, not another form.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import attrs
-import orjson
 
+from durable_trio import _json
 from durable_trio._exceptions import StoreCorruptError, StoreVersionError
 
 from ._spelling import (
@@ -71,9 +71,9 @@ _OUTCOME: Final = KINDS["Value | Failure"]
 
 def _encode(out: Object) -> bytes:
     try:
-        return orjson.dumps(out)
-    except TypeError:
-        # orjson knows neither lone surrogates (file names that are no text) nor long integers.
+        return _json.write(out)
+    except UnicodeEncodeError:
+        # Lone surrogates: file names that are no text.
         return json.dumps(out, separators=(",", ":")).encode()
 
 
@@ -115,9 +115,9 @@ def _read_outcome(raw: Any) -> Value | Failure:
 
 def _decode(read: Callable[[Any], T], line: bytes | str, where: str) -> T:
     try:
-        return read(orjson.loads(line))
+        return read(_json.read(line))
     except ValueError:
-        # Perhaps only something that orjson refuses and ``_encode`` wrote another way.
+        # Perhaps only something that it refuses and ``_encode`` wrote another way.
         pass
     try:
         return read(json.loads(line))

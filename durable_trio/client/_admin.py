@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import attrs
-import orjson
 
+from durable_trio import _json
 from durable_trio._duration import to_seconds
 from durable_trio._exceptions import BadAnswerError, RefusedError
 
@@ -194,7 +194,7 @@ class AdminClient:
         return await self._transport.request(
             "POST",
             path,
-            body=orjson.dumps(value),
+            body=_json.write(value),
             headers=[("content-type", "application/json"), ("accept", "application/json")],
             timeout=self._timeout,
             safe=safe,

@@ -18,8 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
-import orjson
 
+from durable_trio import _json
 from durable_trio._exceptions import BadAnswerError, RefusedError, UnavailableError
 from durable_trio._journal._entries import Failure
 from durable_trio._ledger import error_of
@@ -102,8 +102,8 @@ def error_of_answer(answer: Answer, unavailable: frozenset[int]) -> DurableTrioE
 
 def _fields(body: bytes) -> dict[str, Any] | None:
     try:
-        found: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        found: Any = _json.read(body)
+    except ValueError:
         return None
 
     return cast("dict[str, Any]", found) if isinstance(found, dict) else None

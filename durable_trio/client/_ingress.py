@@ -12,8 +12,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-import orjson
-
+from durable_trio import _json
 from durable_trio._duration import to_seconds
 from durable_trio._exceptions import BadAnswerError, UsageError
 from durable_trio._handler import Handler
@@ -358,7 +357,7 @@ class IngressClient:
         return await self._transport.request(
             "POST",
             f"/restate/{look}",
-            body=orjson.dumps(described(named)),
+            body=_json.write(described(named)),
             headers=[("content-type", "application/json")],
             timeout=timeout,
             safe=True,

@@ -5,10 +5,10 @@ To accept a change, set ``GOLDEN=write`` and look at the difference.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
-import orjson
 import pytest
 from click.testing import CliRunner, Result
 
@@ -123,7 +123,7 @@ def test_the_list_says_when_it_is_cut(journal: Path) -> None:
 def test_the_list_is_json_too(journal: Path) -> None:
     """One object a line, with what is known."""
     result = look("ls", "--journal", journal, "--json")
-    rows = [orjson.loads(line) for line in result.stdout.splitlines()]
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
 
     assert [record.id for record, _ in reversed(INVOCATIONS)] == [row["id"] for row in rows]
     assert {"code": 409, "message": "cancelled"} == rows[-2]["failure"]

@@ -178,6 +178,7 @@ def test_a_signal_is_sent(server: Server) -> None:
         (["call", "Nobody/echo"], 3, "no service 'Nobody'"),
         (["call", "Work/eco", '"x"'], 3, "Did you mean 'echo'"),
         (["call", "Work/echo", "hello"], 2, "the argument is no JSON"),
+        (["call", "Work/echo", "[" * 50_000], 2, "the argument is no JSON"),
         (["call", "Work/echo", "5"], 2, "expected str"),
         (["call", "Work/echo"], 2, "body is empty"),
         (["call", "Work"], 2, "expected SERVICE/HANDLER"),

@@ -214,6 +214,8 @@ def test_an_id_that_is_none_is_a_bad_request(backend: str) -> None:
         b'{"target": "workflow", "workflowName": "Flow", "workflowKey": 5}',
         b'{"target": "idempotentInvocation", "service": "S", "handler": "h", "key": 5}',
         b'{"target": "invocation", "invocationId": "inv_1x", "scope": "s"}',
+        b"[" * 100_000,
+        b'{"target": "invocation", "invocationId": "\xff"}',
     ],
 )
 def test_a_description_that_is_none_is_a_bad_request(backend: str, body: bytes) -> None:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
+from durable_trio import _json
 from durable_trio._exceptions import InvalidInputError, UsageError
 from durable_trio._journal._entries import IdempotentTarget, InvocationTarget, WorkflowTarget
 from durable_trio.local._ids import to_raw
@@ -66,8 +65,8 @@ def check_target(target: Target) -> Target:
 def target_of(body: bytes) -> Target:
     """The invocation that a JSON body describes. ``UsageError`` if it describes none."""
     try:
-        raw = orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
+        raw = _json.read(body)
+    except ValueError as exc:
         raise UsageError(f"the body is no JSON: {exc}") from exc
 
     match raw:

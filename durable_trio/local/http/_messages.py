@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
 import attrs
-import orjson
+
+from durable_trio import _json
 
 if TYPE_CHECKING:
     from durable_trio._journal._entries import Failure
@@ -93,7 +94,7 @@ class Response:
 
 def json_response(status: int, value: Any) -> Response:
     """An answer in JSON."""
-    return Response(status, orjson.dumps(value), (("content-type", JSON),))
+    return Response(status, _json.write(value), (("content-type", JSON),))
 
 
 def refusal(status: int, message: str) -> Response:
@@ -123,7 +124,7 @@ def _error(status: int, body: dict[str, Any]) -> Response:
     source = body["source"]
     try:
         response = json_response(status, body)
-    except orjson.JSONEncodeError:
+    except UnicodeEncodeError:
         # A message with a lone surrogate is still worth answering.
         response = json_response(status, {**body, "message": ascii(body["message"])})
     return response.with_headers(("x-restate-error-source", source))
