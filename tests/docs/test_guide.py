@@ -42,6 +42,7 @@ PRINTED = {
     "guide_events": r"True\n5 days, by Grace\n409 the promise .*\n\['hello'\]\n",
     "guide_errors": r"{'emma': '1815', .*'500 ConnectionError: .*'}\n404 no such book: emmma\n",
     "guide_changes": r"570 the code does not do what its journal says it did\n(.*\n)*",
+    "guide_golden": r"replays cleanly to its end\n",
     "guide_running": r"all quiet\n",
     "guide_testing": r"3 passed\n",
 }
@@ -272,6 +273,7 @@ def test_every_example_of_the_guide_is_tested() -> None:
     assert set(PRINTED) == files - {"guide_restate"} | {"readme"}
     assert {name for name, *_ in PLAYS} >= files - {
         "guide_changes",
+        "guide_golden",
         "guide_restate",
         "guide_running",
         "guide_testing",
