@@ -146,6 +146,21 @@ def test_a_body_whose_result_is_recorded_never_starts(backend: str) -> None:
     assert body.begun == 0
 
 
+def test_an_inline_body_whose_result_is_recorded_never_starts(backend: str) -> None:
+    """Not even when everything recorded was replayed and the handler goes on."""
+    begun: list[int] = []
+
+    async def handler(ctx: Context) -> str:
+        await ctx.run(begun.append, 1, on_thread=False)
+        return await ctx.run(give, "went on")
+
+    recorded: list[Entry] = [Input(b""), Run(1, "append"), Completion(1, Value(b"null"))]
+    world = World(service_handler(handler), recorded=recorded)
+
+    assert AttemptCompleted(Value(b'"went on"')) == world.play(backend)
+    assert [] == begun
+
+
 def test_a_body_cancelled_during_replay_never_starts(backend: str) -> None:
     """The deadline that was recorded cancels it before anything live happens."""
     body = Endless()
@@ -165,6 +180,27 @@ def test_a_body_cancelled_during_replay_never_starts(backend: str) -> None:
 
     assert AttemptCompleted(Value(b'"went on"')) == world.play(backend)
     assert body.begun == 0
+
+
+def test_an_inline_body_cancelled_during_replay_never_starts(backend: str) -> None:
+    """It would not even have to wait for its turn on the event loop."""
+    begun: list[int] = []
+
+    async def handler(ctx: Context) -> str:
+        with move_on_after(5):
+            await ctx.run(begun.append, 1, on_thread=False)
+        return await ctx.run(give, "went on")
+
+    recorded: list[Entry] = [
+        Input(b""),
+        Sleep(1_000_005_000, 1, "deadline"),
+        Run(2, "append"),
+        Completion(1, Value(b"")),
+    ]
+    world = World(service_handler(handler), recorded=recorded)
+
+    assert AttemptCompleted(Value(b'"went on"')) == world.play(backend)
+    assert [] == begun
 
 
 class Hasty(World):

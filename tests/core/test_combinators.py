@@ -103,6 +103,27 @@ def test_one_future_given_twice_is_first_at_its_first_place(backend: str) -> Non
 # -- gather and wait_all
 
 
+def test_whoever_awaits_a_future_first_goes_on_first(backend: str) -> None:
+    """Whatever their branches' order is."""
+
+    async def handler(ctx: Context) -> list[str]:
+        order: list[str] = []
+        future = ctx.run(give, 1)
+
+        async def child(name: str, turns: int) -> None:
+            for _ in range(turns):
+                await checkpoint()
+            await future
+            order.append(name)
+
+        async with open_nursery() as nursery:
+            for name, turns in (("a", 2), ("b", 0), ("c", 1)):
+                nursery.start_soon(child, name, turns)
+        return order
+
+    assert value(service_handler(handler), backend) == ["b", "c", "a"]
+
+
 def test_gather_gives_the_values_in_the_order_of_the_arguments(backend: str) -> None:
     """Whatever the order of arrival."""
 

@@ -264,6 +264,20 @@ def test_completing_somebody_s_awakeable(backend: str) -> None:
     ] == world.commands[:2]
 
 
+def test_signals_that_came_early_are_kept_in_order(backend: str) -> None:
+    """The first one that came goes to the first one that asks."""
+
+    async def handler(ctx: Context) -> list[str]:
+        await ctx.run(give, 1)
+        return [await ctx.signal("a", str), await ctx.signal("a", str)]
+
+    offers = {name: Signal("a", Value(f'"{name}"'.encode())) for name in ("one", "two")}
+
+    assert value(
+        service_handler(handler), backend, offers=offers, plan=["one", "two", "commit give"]
+    ) == ["one", "two"]
+
+
 def test_named_signals_are_given_out_in_order(backend: str) -> None:
     """Every value goes to one future, early or late."""
 
