@@ -50,11 +50,10 @@ SCHEDULER: Final = (
     _mutant(
         "two notifications are delivered at once",
         "durable_trio/_attempt.py",
-        "                self.ledger.deliver(notification)\n                return\n",
-        "                self.ledger.deliver(notification)\n"
-        "                if (more := self._cursor.next_notification()) is not None:\n"
-        "                    self.ledger.deliver(more)\n"
-        "                return\n",
+        "            self.ledger.deliver(notification)\n",
+        "            self.ledger.deliver(notification)\n"
+        "            if (more := self._cursor.next_notification()) is not None:\n"
+        "                self.ledger.deliver(more)\n",
         "core/test_combinators.py",
     ),
     _mutant(
@@ -96,8 +95,8 @@ SCHEDULER: Final = (
     _mutant(
         "the retry of a body forgets how often it has failed",
         "durable_trio/_bodies.py",
-        "                retries += 1\n",
-        "                retries = 1\n",
+        "                body.retries += 1\n",
+        "                body.retries = 1\n",
         "core/test_retries.py",
     ),
 )
