@@ -5,7 +5,7 @@ Owns the questions. What the answers mean is in ``_stored.py``, how they come in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from durable_trio.client import AdminClient
 
@@ -13,13 +13,16 @@ from ._ids import raw_id
 from ._stored import entry_of, header_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from durable_trio.abc import Entry, JournalHeader
 
 _AT_ONCE: Final = 500
+"""Entries an answer."""
 _LARGEST: Final = 1 << 30
-"""Entries and bytes of one answer. An entry may have megabytes, and is written twice as long."""
+"""Bytes of an answer: an entry may have megabytes, and is written twice as long."""
+_DRAWN: Final = "unique_random_seeds"
+"""The feature of a server that draws random seeds instead of deriving them."""
 
 
 class RestateReader:
@@ -31,6 +34,7 @@ class RestateReader:
 
     def __init__(self, url: str) -> None:
         self._admin = AdminClient(url, max_body_size=_LARGEST)
+        self._features: frozenset[str] | None = None
 
     async def __aenter__(self) -> Self:
         await self._admin.__aenter__()
@@ -39,14 +43,6 @@ class RestateReader:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._admin.__aexit__(*exc_info)
 
-    async def unfinished(self) -> Sequence[str]:
-        """The ids of all invocations that have started and not completed, the newest first."""
-        rows = await self._admin.query(
-            "SELECT id FROM sys_invocation WHERE status <> 'completed' AND journal_size > 0 "
-            "ORDER BY created_at DESC"
-        )
-        return [str(row["id"]) for row in rows]
-
     async def journal(self, invocation_id: str) -> tuple[JournalHeader, Sequence[Entry]] | None:
         """Whose journal it is and its entries; none of them if they have expired, None if unknown.
 
@@ -54,22 +50,36 @@ class RestateReader:
         entries that cannot be read here.
         """
         raw_id(invocation_id)  # raises for what may not be put into SQL
-        invocations = await self._admin.query(
+        found = await self._admin.query(
             f"SELECT * FROM sys_invocation WHERE id = '{invocation_id}'"  # noqa: S608
         )
-        if not invocations:
-            return None
+        return await self._journal(found[0]) if found else None
 
+    async def unfinished(self) -> AsyncIterator[tuple[JournalHeader, Sequence[Entry]]]:
+        """All invocations that have started and not completed, the newest first; see ``journal``.
+
+        What completes or starts meanwhile may be left out.
+        """
+        for invocation in await self._admin.query(
+            "SELECT * FROM sys_invocation WHERE status <> 'completed' ORDER BY created_at DESC"
+        ):
+            header, entries = await self._journal(invocation)
+            if entries:
+                yield header, entries
+
+    async def _journal(
+        self, invocation: Mapping[str, Any]
+    ) -> tuple[JournalHeader, Sequence[Entry]]:
+        if self._features is None:
+            self._features = await self._admin.features()
+        header = header_of(invocation, seeds_are_drawn=_DRAWN in self._features)
         entries: list[Entry] = []
         while True:
             rows = await self._admin.query(
                 "SELECT index, entry_type, version, raw FROM sys_journal "  # noqa: S608
-                f"WHERE id = '{invocation_id}' AND index >= {len(entries)} "
+                f"WHERE id = '{header.invocation_id}' AND index >= {len(entries)} "
                 f"ORDER BY index LIMIT {_AT_ONCE}"
             )
             entries.extend(map(entry_of, rows))
             if len(rows) < _AT_ONCE:
-                break
-
-        drawn = await self._admin.features()
-        return header_of(invocations[0], seeds_are_drawn="unique_random_seeds" in drawn), entries
+                return header, entries

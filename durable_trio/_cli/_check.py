@@ -20,7 +20,7 @@ from durable_trio.testing import Replay, replay_all
 from ._exits import FAILED, USAGE, Exit
 from ._load import load_services
 from ._progress import progress
-from ._replay import backend_option, report
+from ._replay import backend_option, contexts_option, report
 from ._source import read_unfinished, source_options
 from ._text import plain
 
@@ -38,6 +38,7 @@ _NAMED: Final = 5
 @click.argument("services", metavar="MODULE:SERVICES")
 @source_options
 @click.option("-v", "--verbose", is_flag=True, help="Tell of every journal, not only what breaks.")
+@contexts_option
 @backend_option
 def check(
     places: tuple[Path, ...],
@@ -45,6 +46,7 @@ def check(
     journal_file: Path | None,
     admin: str | None,
     verbose: bool,
+    contexts: bool,
     backend: str,
 ) -> None:
     """Replay many journals with the code of today, and tell which ones it breaks.
@@ -63,8 +65,8 @@ def check(
 
     async def replay_everything() -> None:
         for place in places:
-            results.extend(await replay_all(place, registry))
-        results.extend(await replay_all(in_flight, registry))
+            results.extend(await replay_all(place, registry, contexts=contexts))
+        results.extend(await replay_all(in_flight, registry, contexts=contexts))
 
     with progress("replaying", lambda: f"{len(results):,} journals"):
         anyio.run(replay_everything, backend=backend)

@@ -15,7 +15,7 @@ import click
 from ._exits import USAGE, Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -76,7 +76,7 @@ class Server(Protocol):
 
     async def journal(self, invocation_id: str) -> tuple[JournalHeader, Sequence[Entry]] | None: ...
 
-    async def unfinished(self) -> Sequence[str]: ...
+    def unfinished(self) -> AsyncIterator[tuple[JournalHeader, Sequence[Entry]]]: ...
 
 
 journal_option: Final = click.option(

@@ -33,6 +33,12 @@ backend_option: Final = click.option(
     help="The event loop that handlers run on.",
 )
 
+contexts_option: Final = click.option(
+    "--contexts",
+    is_flag=True,
+    help="Enter the `contexts` of the services, for code that needs what they provide.",
+)
+
 
 @click.command("replay")
 @click.argument("journal", metavar="ID|FILE")
@@ -44,6 +50,7 @@ backend_option: Final = click.option(
     metavar="N",
     help="Stop in the debugger before entry N, as `show` numbers them.",
 )
+@contexts_option
 @backend_option
 def replay_command(
     journal: str,
@@ -51,6 +58,7 @@ def replay_command(
     journal_file: Path | None,
     admin: str | None,
     at: int | None,
+    contexts: bool,
     backend: str,
 ) -> None:
     """Replay a journal with the code of today, without doing anything.
@@ -65,7 +73,9 @@ def replay_command(
         record = read_journal(journal, journal_file, admin)
     found = load_services(services)
     try:
-        result = anyio.run(partial(replay, at=at), record, found, backend=backend)
+        result = anyio.run(
+            partial(replay, at=at, contexts=contexts), record, found, backend=backend
+        )
     except bdb.BdbQuit:
         raise Exit("left in the debugger", FAILED) from None
 

@@ -88,8 +88,7 @@ def read_unfinished(file: Path | None, admin: str | None) -> Iterator[RecordedJo
 
 async def _ask_unfinished(admin: str) -> list[RecordedJournal]:
     async with open_server(admin) as server:
-        found = [await server.journal(each) for each in await server.unfinished()]
-    return [RecordedJournal(*each) for each in found if each is not None and each[1]]
+        return [RecordedJournal(header, entries) async for header, entries in server.unfinished()]
 
 
 def _of_record(reader: Reader, record: InvocationRecord) -> RecordedJournal:

@@ -118,7 +118,10 @@ def golden_files(place: str | PathLike[str]) -> list[Path]:
 
 
 async def replay_all(
-    journals: str | PathLike[str] | Iterable[Journal], services: Services
+    journals: str | PathLike[str] | Iterable[Journal],
+    services: Services,
+    *,
+    contexts: bool = False,
 ) -> list[Replay]:
     """Replay every journal in a directory, and below it, against the code of today; see ``replay``.
 
@@ -130,12 +133,12 @@ async def replay_all(
     registry = services if isinstance(services, ServiceRegistry) else ServiceRegistry(services)
     if isinstance(journals, str | PathLike):
         journals = golden_files(journals)
-    return [await _replayed(journal, registry) for journal in journals]
+    return [await _replayed(journal, registry, contexts=contexts) for journal in journals]
 
 
-async def _replayed(journal: Journal, registry: ServiceRegistry) -> Replay:
+async def _replayed(journal: Journal, registry: ServiceRegistry, *, contexts: bool) -> Replay:
     try:
-        return await replay(journal, registry)
+        return await replay(journal, registry, contexts=contexts)
     except (StoreError, UsageError) as error:
         name = journal.name if isinstance(journal, RecordedJournal) else _name(journal)
         return Replay(name, ReplayOutcome.IMPOSSIBLE, 0, 0, error=error)
@@ -181,7 +184,7 @@ class GoldenJournals:
 
         return kept
 
-    async def check(self, services: Services) -> list[Replay]:
+    async def check(self, services: Services, *, contexts: bool = False) -> list[Replay]:
         """Replay what is recorded; with ``update`` record what was kept, and replay that.
 
         ``AssertionError`` with the reports of all that do not replay cleanly, or if nothing is
@@ -196,7 +199,7 @@ class GoldenJournals:
                 "--durable-update-goldens) and keep it under version control"
             )
 
-        results = await replay_all(files, services)
+        results = await replay_all(files, services, contexts=contexts)
         broken = [str(result) for result in results if not result.clean]
         if broken:
             first = (

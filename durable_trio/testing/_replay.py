@@ -4,7 +4,7 @@ Owns one attempt that does nothing: what it is given, where it stops, and what i
 it. The comparison and its report are the core's, the words ``_verdict.py``'s.
 
  1. No effect happens. No run body starts, nothing is written, no time passes, and the
-    context managers of the services are not entered.
+    context managers of a service are entered only if that is asked for.
  2. The attempt ends with the record: at the first command that is not recorded, once
     nothing recorded is left to deliver; or when everything waits.
  3. State is what was recorded. A name that the record does not know is never taken for
@@ -59,13 +59,22 @@ _SEED_UNKNOWN: Final = (
 )
 
 
-async def replay(journal: Journal, services: Services, *, at: int | None = None) -> Replay:
+_CONTEXTS_MISSING: Final = (
+    "The `contexts` of its service were not entered, since they may do anything. If the code needs "
+    "what they provide, replay it with them: contexts=True, or --contexts on the command line."
+)
+
+
+async def replay(
+    journal: Journal, services: Services, *, at: int | None = None, contexts: bool = False
+) -> Replay:
     """Run the code of today against a journal that was recorded, without doing anything.
 
     ``journal`` is the path of what ``durable-trio export`` wrote, its bytes, or a
     ``RecordedJournal``. Everything recorded is compared and answered from the record; where
     it ends, the replay ends. With ``at`` it stops in the debugger (``breakpoint()``) when it
-    comes to the entry of that number; the input is 1.
+    comes to the entry of that number; the input is 1. With ``contexts`` the context managers of
+    the service are entered as around any attempt, for code that needs what they provide.
 
     What the code does wrong is in the answer, see ``Replay.check``. Raised is what is wrong
     with the question: ``UnknownServiceError`` if none of ``services`` has the handler,
@@ -84,7 +93,15 @@ async def replay(journal: Journal, services: Services, *, at: int | None = None)
     if (unreadable := _unreadable_input(record, handler)) is not None:
         return Replay(record.name, ReplayOutcome.FAILED, len(record.entries), 1, error=unreadable)
 
-    return await _Replaying(record, handler, registry.options(handler), at).run()
+    options = registry.options(handler)
+    if contexts:
+        return await _Replaying(record, handler, options, at).run()
+
+    result = await _Replaying(record, handler, attrs.evolve(options, contexts=()), at).run()
+    if options.contexts and result.outcome is ReplayOutcome.FAILED:
+        return attrs.evolve(result, note=" ".join(filter(None, [result.note, _CONTEXTS_MISSING])))
+
+    return result
 
 
 def _unreadable_input(record: RecordedJournal, handler: AnyHandler) -> InvalidInputError | None:
@@ -129,7 +146,7 @@ class _Replaying:
             handler,
             self,
             SystemClock(),
-            attrs.evolve(options, contexts=(), run_contexts=()),
+            options,
         )
         self._cursor = self._attempt._cursor
         self._cursor.watch = self._come_to

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -293,24 +294,33 @@ def test_a_foreign_await_is_found(backend: str) -> None:
     assert isinstance(result.error, ForeignAwaitError)
 
 
-def test_the_contexts_of_a_service_are_not_entered(backend: str) -> None:
-    """They open what run bodies need, and no body runs."""
+def test_the_contexts_of_a_service_are_entered_only_if_asked_for(backend: str) -> None:
+    """They open what run bodies need, and no body runs; code that needs them is told how."""
+    opened: ContextVar[str] = ContextVar("opened")
     entered: list[str] = []
 
     @asynccontextmanager
     async def database() -> AsyncIterator[None]:
         entered.append("database")
+        opened.set("database")
         yield
 
-    @asynccontextmanager
-    async def span(name: str) -> AsyncIterator[None]:
-        entered.append(name)
-        yield
+    async def needs_it(parcels: Parcels, ctx: Context, order: str) -> str:
+        await ctx.run(parcels.pack, opened.get())
+        return order
 
-    parcels = version(first, contexts=[database], run_contexts=[span])
+    recorded = journal(*ARRIVED[:3])
+    without = version(first, contexts=[database])
+    needing = version(needs_it, contexts=[database])
+    clean, failed = replayed(recorded, without, backend), replayed(recorded, needing, backend)
 
-    assert replayed(journal(*ARRIVED), parcels, backend).clean
+    assert clean.clean
+    assert ReplayOutcome.FAILED is failed.outcome
+    assert "LookupError" in str(failed)
+    assert "replay it with them: contexts=True, or --contexts" in str(failed)
     assert [] == entered
+    assert replayed(recorded, needing, backend, contexts=True).clean
+    assert ["database"] == entered
 
 
 def test_a_registry_brings_its_defaults(backend: str) -> None:
