@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._handler import Handler
+    from ._host import HostScope, Parking
     from ._journal._entries import AwaitTree, Notification
     from .abc import Clock, Journal
 
@@ -97,7 +98,7 @@ class Attempt:
         self._cursor = Cursor(start.recorded)
         self._inbox: deque[Notification] = deque()
         self._input_closed = False
-        self._wakeup: anyio.Event | None = None
+        self._wakeup: Parking | None = None
         self._idle = False
         self._error: BaseException | None = None
         self._retry_after: float | None = None
@@ -116,7 +117,8 @@ class Attempt:
         self._torn_down = False
         """Whether it was torn down by the host without such an exception: the task has it."""
         self._opened = False
-        self._scope = anyio.CancelScope()
+        self._scope: HostScope
+        """Cancelled to have the host abort a foreign await."""
         self._options = options or handler.resolve_options(ServiceOptions())
         self.bodies: Bodies = Bodies(
             start,
@@ -245,6 +247,7 @@ class Attempt:
 
     def _open(self) -> None:
         self._host = current_host()
+        self._scope = self._host.new_scope()
         self._native = self._host.scopes()
         self.scheduler: Scheduler = Scheduler(
             cancelled=self._host.cancelled,
@@ -272,19 +275,18 @@ class Attempt:
         if self._options.explicit_cancellation:
             self.cancellation = DurableFuture(self.scheduler, "cancellation", leaf=(CANCEL_SIGNAL,))
         context = self.scheduler.handler_context = context_for(self, recorded)
-        async with self._host.open_group() as group:
-            self.bodies.open(self._host, group)
-            with self._scope:
-                self._native = self._host.scopes()
-                self._root = self.scheduler.spawn(
-                    self.handler.function(context, *arguments),
-                    "",
-                    None,
-                    contextvars.copy_context(),
-                    self._root_ended,
-                )
-                await self._drive()
-            group.cancel_scope.cancel()
+        with self._scope:
+            self._native = self._host.scopes()
+            self._root = self.scheduler.spawn(
+                self.handler.function(context, *arguments),
+                "",
+                None,
+                contextvars.copy_context(),
+                self._root_ended,
+            )
+            await self._drive()
+        if self.bodies.starved:
+            await self._drive_with_bodies()
         if self._cancellation is not None and self._fatal is None:
             raise self._cancellation
 
@@ -292,7 +294,18 @@ class Attempt:
             await anyio.lowlevel.checkpoint_if_cancelled()
         return self._end()
 
+    async def _drive_with_bodies(self) -> None:
+        """Go on, with a group of host tasks; many an attempt never needs one."""
+        self._scope = self._host.new_scope()
+        async with self._host.open_group() as group:
+            with self._scope:
+                self._native = self._host.scopes()
+                self.bodies.open(self._host, group)
+                await self._drive()
+            group.cancel_scope.cancel()
+
     async def _drive(self) -> None:
+        """Run until the attempt has ended, or the first run body needs a group of host tasks."""
         scheduler = self.scheduler
         while True:
             try:
@@ -309,6 +322,8 @@ class Attempt:
                     return
                 elif not self._deliver_next():
                     await self._quiesce()
+                    if self.bodies.starved:
+                        return
             except self._host.cancelled_type as error:
                 self._interrupted(error)
 
@@ -334,7 +349,7 @@ class Attempt:
 
         self.bodies.start_pending()
         self._journal.flush(self._await_tree, executing=self.bodies.executing)
-        if self._inbox or self.scheduler.closed:
+        if self._inbox or self.scheduler.closed or self.bodies.starved:
             return
 
         if self._input_closed and not self.bodies.executing:
@@ -352,17 +367,18 @@ class Attempt:
         await self._wait()
 
     async def _wait(self) -> None:
-        self._wakeup = anyio.Event()
+        self.bodies.rest()
+        self._wakeup = parking = self._host.parking()
         self._idle = True
         try:
-            await self._wakeup.wait()
+            await parking.wait()
         finally:
             self._idle = False
             self._wakeup = None
 
     def _wake(self) -> None:
         if self._wakeup is not None:
-            self._wakeup.set()
+            self._wakeup.wake()
 
     async def _serve_host(self) -> None:
         """Hand the traps of the last task to the host until it yields to the scheduler again."""

@@ -1,7 +1,7 @@
 """The bodies of runs: side effects, executed as host tasks beside the driver.
 
 Owns starting, retrying and aborting bodies. That a run exists, and what its result
-ends, is the ledger's.
+ends, is the ledger's; in which host task a body executes, ``_workers.py``'s.
 
  1. A body starts when the attempt first becomes quiescent with nothing left to replay,
     in command order; never if its result is recorded or its future has ended (S7).
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections import deque
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ from ._journal._entries import Failure, Value
 from ._run import RunInfo
 from ._scheduler import is_fatal
 from ._task import current
+from ._workers import Workers
 
 if TYPE_CHECKING:
     import contextvars
@@ -65,6 +67,9 @@ class RunBody:
     inline: bool
     """A plain function that does not block: it needs no task of its own."""
     scope: HostScope | None = None
+    """That of the host task in which it executes; None before and after."""
+    raised: Exception | None = None
+    """What its first try, inline, has raised."""
     error: Exception | None = None
     """What its last try failed with."""
     retries: int = 0
@@ -88,7 +93,6 @@ class Bodies:
         "_executing",
         "_fail",
         "_first",
-        "_group",
         "_host",
         "_journal",
         "_mapping",
@@ -96,6 +100,7 @@ class Bodies:
         "_proposed",
         "_start",
         "_wake",
+        "_workers",
         "closing",
         "held",
     )
@@ -117,12 +122,12 @@ class Bodies:
         self._mapping = mapping
         self._fail = fail
         self._wake = wake
-        self._group: TaskGroup
+        self._workers = Workers(self._execute)
         self._host: Host
         self._pending: dict[RunBody, None] = {}
         self._backing_off: dict[RunBody, float] = {}
         self._executing: dict[RunBody, None] = {}
-        self._proposed: list[RunBody] = []
+        self._proposed: deque[RunBody] = deque()
         """Those whose results may not have been delivered yet."""
         self._first = True
         self.closing: bool = False
@@ -136,7 +141,21 @@ class Bodies:
 
     def open(self, host: Host, group: TaskGroup) -> None:
         """Bodies run in this task group of the host's from now on."""
-        self._host, self._group = host, group
+        self._host = host
+        self._workers.open(host, group)
+
+    @property
+    def starved(self) -> bool:
+        """Whether bodies are to be executed and there is no task group yet."""
+        return self._workers.starved
+
+    def rest(self) -> None:
+        """The driver waits. Unless results are on their way, that may take long."""
+        proposed = self._proposed
+        while proposed and proposed[0].future.done:
+            proposed.popleft()
+        if not proposed and not self._executing:
+            self._workers.dismiss()
 
     def add(self, body: RunBody) -> None:
         """Start it at the next quiescence."""
@@ -170,22 +189,19 @@ class Bodies:
         if self.held or not self._pending:
             return
 
-        self._proposed = [body for body in self._proposed if not body.future.done]
         pending, self._pending = self._pending, {}
         for body in pending:
             if self._first:
                 # The retries that earlier attempts spent on what is now the first new entry.
                 self._first = False
                 body.retries, body.elapsed = self._start.retry_count, self._start.retry_elapsed
-            error = None
             if body.inline and not self._contexts:
-                error = self._execute_inline(body)
-                if error is None:
+                body.raised = self._execute_inline(body)
+                if body.raised is None:
                     continue
 
             self._executing[body] = None
-            body.scope = self._host.new_scope()
-            body.context.run(self._group.start_soon, self._execute, body, body.scope, error)
+            self._workers.submit(body)
 
     def _execute_inline(self, body: RunBody) -> Exception | None:
         """A plain function that does not block needs no host task, unless it has to be retried."""
@@ -206,13 +222,12 @@ class Bodies:
         self._proposed.append(body)
         self._journal.propose(body.completion_id, result)
 
-    async def _execute(self, body: RunBody, scope: HostScope, error: Exception | None) -> None:
+    async def _execute(self, body: RunBody) -> None:
         try:
             # A native scope lets its task run up to the first checkpoint: look before and after.
-            with scope:
-                result = None if body.over else await self._result(body, error)
-                if result is not None and not body.over:
-                    self._propose(body, result)
+            result = None if body.over else await self._result(body, body.raised)
+            if result is not None and not body.over:
+                self._propose(body, result)
         except BaseException as raised:
             if not is_fatal(raised, self._host.cancelled_type):
                 raise
@@ -221,7 +236,7 @@ class Bodies:
             self._wake()
         finally:
             del self._executing[body]
-            if scope.cancel_called or self.closing or self._backing_off:
+            if body.over or self.closing or self._backing_off:
                 # No completion will come that wakes the driver, or it may end the attempt now.
                 self._wake()
 

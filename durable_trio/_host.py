@@ -53,6 +53,14 @@ class TaskGroup(Protocol):
     def start_soon(self, async_fn: Callable[..., Awaitable[object]], /, *args: Any) -> object: ...
 
 
+class Parking(Protocol):
+    """One wait of one host task, until it is woken. Used once."""
+
+    async def wait(self) -> None: ...
+
+    def wake(self) -> None: ...
+
+
 class Host(Protocol):
     """What the attempt needs of a host."""
 
@@ -90,9 +98,55 @@ class Host(Protocol):
         """A cancel scope of the host."""
         ...
 
+    def parking(self) -> Parking:
+        """A wait of the current host task; the cheapest there is."""
+        ...
+
     def call_soon(self) -> Callable[[Callable[[], object]], None]:
         """A function, callable from any thread, that runs a callback on this event loop."""
         ...
+
+
+class TrioParking:
+    """A wait in trio."""
+
+    __slots__ = ("_lowlevel", "_task", "_woken")
+
+    def __init__(self, lowlevel: Any) -> None:
+        self._lowlevel = lowlevel
+        self._task: Any = None
+        self._woken = False
+
+    async def wait(self) -> None:
+        if not self._woken:
+            self._task = self._lowlevel.current_task()
+            await self._lowlevel.wait_task_rescheduled(self._abort)
+
+    def wake(self) -> None:
+        self._woken = True
+        task, self._task = self._task, None
+        if task is not None:
+            self._lowlevel.reschedule(task)
+
+    def _abort(self, _raise_cancel: object) -> Any:
+        self._task = None
+        return self._lowlevel.Abort.SUCCEEDED
+
+
+class AsyncioParking:
+    """A wait in asyncio."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self) -> None:
+        self._future = asyncio.get_running_loop().create_future()
+
+    async def wait(self) -> None:
+        await self._future
+
+    def wake(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
 
 
 class TrioHost:
@@ -122,6 +176,9 @@ class TrioHost:
     def scopes(self) -> object:
         task = self._lowlevel.current_task()
         return task._cancel_status, len(task.child_nurseries)
+
+    def parking(self) -> Parking:
+        return TrioParking(self._lowlevel)
 
     def is_cancelled(self, scopes: Any) -> bool:
         cancelled: bool = scopes[0].effectively_cancelled
@@ -157,6 +214,9 @@ class AsyncioHost:
     def scopes(self) -> object:
         state = self._states.get(asyncio.current_task())
         return None if state is None else state.cancel_scope
+
+    def parking(self) -> Parking:
+        return AsyncioParking()
 
     def is_cancelled(self, scopes: Any) -> bool:
         cancelled: bool = scopes._effectively_cancelled
