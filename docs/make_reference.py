@@ -110,7 +110,10 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         (
             "Tests",
             "durable_trio.testing",
-            "runtime VirtualRuntime VirtualClock fake crash_everywhere CrashReport MemoryStore check_journal",
+            (
+                "runtime VirtualRuntime VirtualClock fake crash_everywhere CrashReport explore "
+                "ExploreReport Schedule schedules MemoryStore check_journal"
+            ),
         ),
         (
             "Replays",

@@ -172,6 +172,11 @@ class Bodies:
         """Whether any body is at work or backs off."""
         return bool(self._executing)
 
+    @property
+    def backing_off(self) -> bool:
+        """Whether any body waits to be tried again."""
+        return bool(self._backing_off)
+
     def long_backoff(self) -> tuple[float, RunBody] | None:
         """The earliest retry, if all that executes backs off for long; None otherwise."""
         if not self._backing_off or len(self._backing_off) < len(self._executing):

@@ -75,6 +75,11 @@ class LocalRuntime:
     keeps strangers from completing an awakeable: leave it out in production.
     """
 
+    client: Client
+    """Requests as bytes: what an ingress is made of."""
+    control: Control
+    """What an operator does, by invocation id and as bytes."""
+
     def __init__(
         self,
         services: Iterable[ServiceDefinition],
@@ -111,10 +116,8 @@ class LocalRuntime:
         self._lifecycle = self._new_lifecycle()
         engine, dispatcher = self._lifecycle.engine, self._lifecycle.dispatcher
         self._engine = engine
-        self.client: Client = Client(engine, dispatcher)
-        """Requests as bytes: what an ingress is made of."""
-        self.control: Control = Control(engine, dispatcher)
-        """What an operator does, by invocation id and as bytes."""
+        self.client = Client(engine, dispatcher)
+        self.control = Control(engine, dispatcher)
 
     async def __aenter__(self) -> Self:
         if self._entered:

@@ -23,7 +23,6 @@ from durable_trio._journal._entries import (
     Completion,
     Entry,
     InvocationId,
-    Run,
     Signal,
 )
 from durable_trio._records import (
@@ -35,9 +34,9 @@ from durable_trio._records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from durable_trio._journal._entries import Notification
+    from durable_trio._journal._entries import Notification, Result
     from durable_trio._records import InvocationRecord, Write
 
 Place: TypeAlias = tuple[int, ...]
@@ -58,15 +57,13 @@ class Known:
     entries: list[Entry] = attrs.field(factory=list[Entry])
     commands: dict[int, Any] = attrs.field(factory=dict[int, Any])
     """By the completion ids that answer them."""
-    answered: set[int] = attrs.field(factory=set[int])
+    results: dict[int, Result] = attrs.field(factory=dict[int, "Result"])
+    """By completion id."""
 
-    def runs(self, *, answered: bool) -> Counter[str]:
-        """How many runs of each name there are; or only those whose results are recorded."""
-        return Counter(
-            command.name
-            for number, command in self.commands.items()
-            if isinstance(command, Run) and (not answered or number in self.answered)
-        )
+    @property
+    def answered(self) -> Collection[int]:
+        """The completion ids whose results are recorded."""
+        return self.results.keys()
 
     def waits_for(self) -> list[str]:
         """What was not answered yet, in words."""
@@ -125,7 +122,7 @@ class Chronicle:
         known.entries.append(entry)
         self._story.append((known, entry))
         if isinstance(entry, Completion):
-            known.answered.add(entry.completion_id)
+            known.results.setdefault(entry.completion_id, entry.result)
             if isinstance(entry.result, InvocationId):
                 caller = invocation_id, entry.completion_id
                 self._callers.setdefault(entry.result.id, caller)

@@ -2,8 +2,8 @@
 
 Owns the count of executions, attempt by attempt, and the bound.
 
- 1. In one attempt a step is executed no more often than the final journal has runs of its name
-    whose results were not recorded when the attempt began.
+ 1. In one attempt a run is executed at most once, and not at all if its result was recorded
+    when the attempt began.
  2. A run whose result is a value was executed at least once.
  3. Only executions that succeeded count: what fails is tried again.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from durable_trio._journal._entries import Completion, Run, Value
+from durable_trio._journal._entries import Run, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class _Attempt:
-    """One attempt: what was recorded when it began, and what it executed."""
+    """One attempt: which runs had results when it began, and what it executed."""
 
-    recorded: Counter[str]
-    executed: Counter[str] = attrs.field(factory=Counter[str])
+    recorded: frozenset[int]
+    executed: Counter[int] = attrs.field(factory=Counter[int])
 
 
 class Effects:
@@ -41,12 +41,12 @@ class Effects:
     def attempt(self, invocation_id: str) -> None:
         """An attempt begins."""
         known = self._chronicle.known[invocation_id]
-        attempt = _Attempt(known.runs(answered=True))
+        attempt = _Attempt(frozenset(known.answered))
         self._attempts.setdefault(invocation_id, []).append(attempt)
 
-    def executed(self, invocation_id: str, name: str) -> None:
+    def executed(self, invocation_id: str, completion_id: int) -> None:
         """The body of a run came to its end, without an error."""
-        self._attempts[invocation_id][-1].executed[name] += 1
+        self._attempts[invocation_id][-1].executed[completion_id] += 1
 
     def wrong(self) -> str | None:
         """What was executed too often, or never, in words; None: nothing."""
@@ -57,32 +57,19 @@ class Effects:
         return None
 
     def _problems(self, known: Known, attempts: list[_Attempt]) -> Iterator[str]:
-        runs = known.runs(answered=False)
         for number, attempt in enumerate(attempts, start=1):
-            for name, times in attempt.executed.items():
-                most = runs[name] - attempt.recorded[name]
-                if times > most:
+            for completion_id, times in attempt.executed.items():
+                name = getattr(known.commands.get(completion_id), "name", completion_id)
+                if completion_id in attempt.recorded:
                     yield (
-                        f"the step {name!r} was executed {times} times in attempt {number}, and "
-                        f"at most {most} of its {runs[name]} runs were left to do"
+                        f"the step {name!r} was executed in attempt {number}, although its result "
+                        "was recorded"
                     )
-        executed = sum((attempt.executed for attempt in attempts), Counter[str]())
-        for name, times in _values(known).items():
-            if executed[name] < times:
-                yield (
-                    f"the step {name!r} has {times} results in the journal, but was executed "
-                    f"{executed[name]} times"
-                )
-
-
-def _values(known: Known) -> Counter[str]:
-    results = {
-        entry.completion_id: entry.result
-        for entry in known.entries
-        if isinstance(entry, Completion)
-    }
-    return Counter(
-        command.name
-        for number, command in known.commands.items()
-        if isinstance(command, Run) and isinstance(results.get(number), Value)
-    )
+                elif times > 1:
+                    yield f"the step {name!r} was executed {times} times in attempt {number}"
+        executed = sum((attempt.executed for attempt in attempts), Counter[int]())
+        for completion_id, command in known.commands.items():
+            if isinstance(command, Run) and not executed[completion_id]:
+                result = known.results.get(completion_id)
+                if isinstance(result, Value):
+                    yield f"the step {command.name!r} has a result, and was never executed"

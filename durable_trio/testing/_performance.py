@@ -24,7 +24,7 @@ from durable_trio._records import InvocationStatus, PutInvocation
 from ._clock import VirtualClock, timeline_of
 from ._effects import Effects
 from ._memory import MemoryStore
-from ._runtime import VirtualRuntime
+from ._runtime import VirtualRuntime, lives_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -55,6 +55,7 @@ class Raised:
     code: int
     message: str
     metadata: Mapping[str, str]
+    error: TerminalError = attrs.field(eq=False)
 
     def __str__(self) -> str:
         return f"TerminalError {self.code}: {self.message}"
@@ -105,7 +106,7 @@ class Performance(Generic[T]):
                 try:
                     self.outcome = await self.play.scenario(runtime)
                 except TerminalError as error:
-                    self.outcome = Raised(error.code, error.message, dict(error.metadata))
+                    self.outcome = Raised(error.code, error.message, dict(error.metadata), error)
             if scope.cancelled_caught:
                 raise Stuck(f"nothing is left to happen, and\n{self._waiting()}")
 
@@ -125,7 +126,7 @@ class Performance(Generic[T]):
                 failure = write.record.last_failure
                 if failure is not None and failure.code == MISMATCH:
                     label = self.chronicle.label(write.record.id)
-                    self.runtime.give_up(AssertionError(f"{label}: {failure.message}"))
+                    lives_of(self.runtime).fail(AssertionError(f"{label}: {failure.message}"))
 
     # -- what came of it
 

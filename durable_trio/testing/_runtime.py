@@ -12,9 +12,8 @@ Owns how the parts of a test are put together, and failures on request. Serving 
 
 from __future__ import annotations
 
+import math
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
 import attrs
@@ -39,17 +38,14 @@ if TYPE_CHECKING:
     from durable_trio._duration import Duration
     from durable_trio._run import RunInfo
     from durable_trio._services import ServiceDefinition
-    from durable_trio.abc import Entry
+    from durable_trio.abc import Entry, Timer
     from durable_trio.local._live import LiveInvocation
 
     from ._effects import Effects
     from ._stage import Stage
 
 _UNLOAD_AFTER: Final = 1.0
-
-_invocation: Final[ContextVar[str | None]] = ContextVar(
-    "durable_trio.testing.invocation", default=None
-)
+_MANY: Final = 10_000
 
 
 @attrs.define(eq=False)
@@ -129,10 +125,7 @@ class VirtualRuntime(LocalRuntime):
 
         self._entered = True
         self.store.on_queue = self._timeline.look_again
-        stage = self._stage
-        await self._lives.open(
-            self._drive if stage is None else partial(stage.drive, self, self._timeline)
-        )
+        await self._lives.open(self._drive)
         return self
 
     async def __aexit__(
@@ -155,21 +148,33 @@ class VirtualRuntime(LocalRuntime):
         self._lives.crash()
         await self._lives.alive()
 
-    def die(self) -> None:
-        """``crash``, from anywhere, without waiting for the next life."""
-        self._lives.crash()
-
-    def give_up(self, error: Exception) -> None:
-        """End the test with this error."""
-        self._lives.fail(error)
-
     async def _drive(self) -> None:
-        await drive(
-            self._timeline,
-            pending=lambda: self.store.pending,
-            executing=lambda: self._executing,
-            wanted=lambda: len(self._engine.observers) > 0,
+        def pending() -> bool:
+            return self.store.pending
+
+        def executing() -> int:
+            return self._executing
+
+        if self._stage is None:
+            wanted: Callable[[], bool] = lambda: len(self._engine.observers) > 0  # noqa: E731
+            await drive(self._timeline, pending=pending, executing=executing, wanted=wanted)
+        else:
+            await self._stage.drive(
+                self._timeline,
+                pending=pending,
+                executing=executing,
+                backing_off=self._backing_off,
+                timers=self._timers,
+            )
+
+    def _backing_off(self) -> bool:
+        return any(
+            live.attempt is not None and live.attempt.bodies.backing_off
+            for live in self._engine.lives.values()
         )
+
+    def _timers(self) -> Sequence[Timer]:
+        return self.store.committed.timers(due_by=math.inf, limit=_MANY)
 
     # -- what a test arranges
 
@@ -199,19 +204,6 @@ class VirtualRuntime(LocalRuntime):
         """The journal of an invocation, as far as it is durable; empty if it is unknown."""
         return self.store.committed.journal(invocation_id)
 
-    @property
-    def executing(self) -> int:
-        """How many run bodies are being executed."""
-        return self._executing
-
-    @property
-    def backing_off(self) -> bool:
-        """Whether any run is to be tried again after a delay."""
-        return any(
-            live.attempt is not None and live.attempt.executing
-            for live in self._engine.lives.values()
-        )
-
     # -- what passes through here
 
     async def _turn_of_request(self, what: str) -> None:
@@ -227,7 +219,6 @@ class VirtualRuntime(LocalRuntime):
             if live.attempt is not None and self._attempted.get(live) is not live.attempt
         )
         self._attempted[live] = live.attempt
-        _invocation.set(live.id)
         if self._stage is not None:
             await self._stage.turn(EventKind.START, "starts", live.id)
         if self._effects is not None:
@@ -236,9 +227,9 @@ class VirtualRuntime(LocalRuntime):
 
     @asynccontextmanager
     async def _execution(self, run: RunInfo) -> AsyncGenerator[None]:
-        stage, name, invocation_id = self._stage, run.name, _invocation.get()
+        stage, name, number, invocation_id = self._stage, run.name, run.number, run.invocation_id
         if stage is not None:
-            await stage.turn(EventKind.STEP, f"step {name}", invocation_id)
+            await stage.turn(EventKind.STEP, f"step {name}", invocation_id, number)
         try:
             self._inject(name)
             self._executing += 1
@@ -249,12 +240,12 @@ class VirtualRuntime(LocalRuntime):
                 self._timeline.look_again()
         except Exception:
             if stage is not None:
-                await stage.turn(EventKind.RESULT, f"step {name} fails", invocation_id)
+                await stage.turn(EventKind.RESULT, f"step {name} fails", invocation_id, number)
             raise
-        if self._effects is not None and invocation_id is not None:
-            self._effects.executed(invocation_id, name)
+        if self._effects is not None:
+            self._effects.executed(invocation_id, number)
         if stage is not None:
-            await stage.turn(EventKind.RESULT, f"result of step {name}", invocation_id)
+            await stage.turn(EventKind.RESULT, f"result of step {name}", invocation_id, number)
 
     def _inject(self, name: str) -> None:
         self.executions[name] = self.executions.get(name, 0) + 1
@@ -293,3 +284,8 @@ def runtime(
         unload_after,
         seed,
     )
+
+
+def lives_of(runtime: VirtualRuntime) -> Lives:
+    """What is behind its crashes."""
+    return runtime._lives  # its own module

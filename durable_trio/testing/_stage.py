@@ -6,11 +6,10 @@ Who decides among several is a function that is handed in.
  1. One event goes at a time, and the next one only when everything that came of it is done:
     no task is ready, no commit on its way, no run body at work.
  2. What is offered is in an order that depends on the program alone, not on the host: by kind,
-    then by the place of the invocation, then by the order of arrival.
+    then by the place of the invocation, by completion id, by text, and only then by arrival.
  3. Events of an ``automatic`` kind go before all others, and nobody is asked.
  4. Time is an event like others: it passes to the next deadline. Results that expire are no
     reason for it to pass.
- 5. Nobody is asked where there is one event only.
 """
 
 from __future__ import annotations
@@ -18,12 +17,13 @@ from __future__ import annotations
 import enum
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
 import anyio.lowlevel
 import attrs
 
+from durable_trio._journal._entries import Completion
 from durable_trio._records import TimerKind
 
 from ._quiescence import wait_all_others_blocked, waits_for_the_host
@@ -32,14 +32,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from durable_trio._journal._entries import Notification
+    from durable_trio._records import Timer
 
     from ._chronicle import Chronicle, Place
-    from ._memory import MemoryStore
     from ._timeline import Timeline
 
+    Key: TypeAlias = tuple["EventKind", Place, int, str, int]
+    """Kind, place of the invocation, completion id, text, and which one of those."""
     Choose: TypeAlias = Callable[[Sequence["Event"]], int]
 
-_MOST_EVENTS: Final = 10_000
+_MOST_EVENTS: Final = 5_000
 """After so many, a program counts as one that never comes to rest."""
 
 
@@ -66,34 +68,15 @@ class EventKind(enum.IntEnum):
 
 @attrs.frozen
 class Event:
-    """Something that waits for its turn. ``label`` names it, and nothing else in its run."""
+    """Something that waits for its turn.
+
+    ``label`` names it for people, ``key`` is the same in every run in which it is possible.
+    """
 
     kind: EventKind
     label: str
+    key: Key
     invocation_id: str | None = None
-    place: Place = ()
-    arrival: int = 0
-
-    @property
-    def rank(self) -> tuple[int, Place, int]:
-        """Where it stands among those that are offered."""
-        return self.kind, self.place, self.arrival
-
-
-class Program(Protocol):
-    """What has to be known of the runtime whose turns are given."""
-
-    store: MemoryStore
-
-    @property
-    def executing(self) -> int:
-        """How many run bodies were entered and not left."""
-        ...
-
-    @property
-    def backing_off(self) -> bool:
-        """Whether any run is to be tried again."""
-        ...
 
 
 class Stage:
@@ -117,22 +100,25 @@ class Stage:
         self.happened: list[Event] = []
         self.on_event: Callable[[Event], object] | None = None
         """Told of every event before it goes."""
+        self.on_hold: Callable[[Event], object] | None = None
+        """Told of every event that becomes possible."""
         self._choose = choose
         self._automatic = automatic
         self._waiting: dict[Event, Callable[[], object]] = {}
-        self._labels: Counter[str] = Counter()
-        self._arrivals = 0
+        self._names: Counter[tuple[EventKind, Place, int, str]] = Counter()
         self._look_again: Callable[[], object] = _nothing
 
     # -- waiting
 
-    async def turn(self, kind: EventKind, what: str, invocation_id: str | None = None) -> None:
+    async def turn(
+        self, kind: EventKind, what: str, invocation_id: str | None = None, number: int = 0
+    ) -> None:
         """Wait until it is this one's turn."""
         if self.over:
             return
 
         released = anyio.Event()
-        event = self.hold(kind, what, released.set, invocation_id)
+        event = self.hold(kind, what, released.set, invocation_id, number)
         try:
             await released.wait()
         finally:
@@ -144,18 +130,18 @@ class Stage:
         what: str,
         go: Callable[[], object],
         invocation_id: str | None = None,
+        number: int = 0,
     ) -> Event:
-        """Have ``go`` called when it is this one's turn."""
+        """Have ``go`` called when it is this one's turn. ``number`` is a completion id."""
         chronicle = self.chronicle
-        if invocation_id is not None:
-            what = f"{chronicle.label(invocation_id)}: {what}"
-        self._labels[what] += 1
-        if self._labels[what] > 1:
-            what = f"{what} ({self._labels[what]})"
-        self._arrivals += 1
         place = () if invocation_id is None else chronicle.place(invocation_id)
-        event = Event(kind, what, invocation_id, place, self._arrivals)
+        name = (kind, place, number, what)
+        self._names[name] += 1
+        label = what if invocation_id is None else f"{chronicle.label(invocation_id)}: {what}"
+        event = Event(kind, label, (*name, self._names[name]), invocation_id)
         self._waiting[event] = go
+        if self.on_hold is not None:
+            self.on_hold(event)
         self._look_again()
         return event
 
@@ -165,7 +151,8 @@ class Stage:
             return False
 
         what = self.chronicle.notification(target, notification)
-        self.hold(EventKind.NOTIFICATION, what, post, target)
+        number = notification.completion_id if isinstance(notification, Completion) else 0
+        self.hold(EventKind.NOTIFICATION, what, post, target, number)
         return True
 
     def end(self) -> None:
@@ -177,18 +164,39 @@ class Stage:
 
     # -- giving turns
 
-    async def drive(self, program: Program, timeline: Timeline) -> None:
-        """Give turns, for ever."""
+    async def drive(
+        self,
+        timeline: Timeline,
+        *,
+        pending: Callable[[], bool],
+        executing: Callable[[], int],
+        backing_off: Callable[[], bool],
+        timers: Callable[[], Sequence[Timer]],
+    ) -> None:
+        """Give turns, for ever.
+
+        ``pending`` says whether a commit is on its way, ``executing`` how many run bodies were
+        entered and not left, ``backing_off`` whether any is to be tried again; ``timers`` are
+        those in the store.
+        """
+
+        def anybody_waits() -> bool:
+            if timeline.sleeping_bodies or timeline.sleeping_outside or backing_off():
+                return True
+
+            # That results expire is waited for by nobody.
+            return any(timer.kind is not TimerKind.EXPIRE for timer in timers())
+
         self._look_again = timeline.look_again
         while True:
             changed = timeline.watch()
             await wait_all_others_blocked()
-            if program.store.pending:
+            if pending():
                 await anyio.lowlevel.checkpoint()
                 continue
 
-            working = program.executing > timeline.sleeping_bodies and waits_for_the_host()
-            if not working and not self.over and self._next(program, timeline):
+            working = executing() > timeline.sleeping_bodies and waits_for_the_host()
+            if not working and not self.over and self._next(timeline, anybody_waits):
                 continue
 
             if not waits_for_the_host():
@@ -203,9 +211,9 @@ class Stage:
             on_rest, self.on_rest = self.on_rest, None
             on_rest()
 
-    def _next(self, program: Program, timeline: Timeline) -> bool:
+    def _next(self, timeline: Timeline, anybody_waits: Callable[[], bool]) -> bool:
         """Let one event go; False if there is none."""
-        waiting = sorted(self._waiting, key=_rank)
+        waiting = sorted(self._waiting, key=_key)
         automatic = [event for event in waiting if event.kind in self._automatic]
         if automatic:
             self._go(automatic[0])
@@ -214,11 +222,11 @@ class Stage:
         if not waiting and timeline.welcome(settled=True):
             return True
 
-        events = [*waiting, *self._time(program, timeline)]
+        events = [*waiting, *_time(timeline, anybody_waits)]
         if not events:
             return False
 
-        event = events[self._choose(events) if len(events) > 1 else 0]
+        event = events[self._choose(events)]
         if event.kind is not EventKind.TIME:
             self._go(event)
             return True
@@ -226,16 +234,6 @@ class Stage:
         self._happens(event)
         timeline.move_to(min(timeline.next_due, _limit(timeline)))
         return True
-
-    def _time(self, program: Program, timeline: Timeline) -> Sequence[Event]:
-        due = timeline.next_due
-        if timeline.time < timeline.limit:
-            due = min(due, timeline.limit)
-        elif due == math.inf or not _anybody_waits(program, timeline):
-            return ()
-
-        seconds = due - timeline.start
-        return (Event(EventKind.TIME, f"time passes to {seconds:g} s"),)
 
     def _go(self, event: Event) -> None:
         go = self._waiting.pop(event)
@@ -254,21 +252,29 @@ class Stage:
             self.on_event(event)
 
 
-def _rank(event: Event) -> tuple[int, Place, int]:
-    return event.rank
+def _key(event: Event) -> Key:
+    return event.key
 
 
 def _limit(timeline: Timeline) -> float:
     return timeline.limit if timeline.time < timeline.limit else math.inf
 
 
-def _anybody_waits(program: Program, timeline: Timeline) -> bool:
-    """Whether somebody waits for time to pass. That results expire is waited for by nobody."""
-    if timeline.sleeping_bodies or timeline.sleeping_outside or program.backing_off:
-        return True
+def _time(timeline: Timeline, anybody_waits: Callable[[], bool]) -> Sequence[Event]:
+    due = timeline.next_due
+    if timeline.time < timeline.limit:
+        due = min(due, timeline.limit)
+    elif due == math.inf or not anybody_waits():
+        return ()
 
-    timers = program.store.committed.timers(due_by=math.inf, limit=_MOST_EVENTS)
-    return any(timer.kind is not TimerKind.EXPIRE for timer in timers)
+    elapsed = due - timeline.start
+    return (
+        Event(
+            EventKind.TIME,
+            f"time passes to {elapsed:g} s",
+            (EventKind.TIME, (), 0, f"{elapsed!r}", 1),
+        ),
+    )
 
 
 def _nothing() -> None:

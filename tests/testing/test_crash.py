@@ -260,7 +260,7 @@ async def test_a_run_that_is_executed_although_it_is_recorded(
         load(self, [each for each in recorded if not isinstance(each, Completion)], **options)
 
     monkeypatch.setattr(Cursor, "__init__", forgetful)
-    with pytest.raises(AssertionError, match="step 'one' was executed 1 times in attempt 2, and"):
+    with pytest.raises(AssertionError, match="step 'one' was executed in attempt 2, although"):
         await crash_everywhere([shop], calling(two_steps))
 
 
