@@ -3,8 +3,9 @@
 Owns its form, which is short and can be written down, and how it is played.
 
  1. Choices are taken one after the other, wherever more than one event is possible: the
-    position of the one that goes, in the order in which they are offered. Where the choices
-    have run out it is the first one. So every list of numbers is a schedule.
+    position of the one that goes, in the order in which they are offered, or the last one if
+    there are not so many. Where the choices have run out it is the first one. So every list of
+    numbers is a schedule, and smaller numbers are always simpler.
  2. Schedules that are simpler are shorter, with smaller numbers: a failing one can be shrunk.
 """
 
@@ -64,7 +65,7 @@ class Playing:
 
     def choose(self, events: Sequence[Event]) -> int:
         """The position of the event that goes."""
-        return next(self._choices, 0) % len(events) if len(events) > 1 else 0
+        return min(next(self._choices, 0), len(events) - 1) if len(events) > 1 else 0
 
 
 def schedules(*, longest: int = 100) -> SearchStrategy[Schedule]:
@@ -74,6 +75,7 @@ def schedules(*, longest: int = 100) -> SearchStrategy[Schedule]:
     """
     from hypothesis import strategies
 
-    choices: Any = strategies.lists(strategies.integers(0, 9), max_size=longest)
+    choice: Any = strategies.integers(0, 1) | strategies.integers(0, 9)
+    choices: Any = strategies.lists(choice, max_size=longest)
     steps: Any = strategies.sampled_from(["early", "late"])
     return strategies.builds(Schedule, steps, choices)
