@@ -2,6 +2,8 @@
 
 _app       the command and its groups       _exits      errors and exit codes
 _run       run: serve until stopped         _load       MODULE:SERVICES
+_serve     serve: for a Restate server      _workers    processes that share a port
+_logs      logs as text and as JSON         _registration  with a Restate server
 _stop      signals, and the end             _files      stores and readers, by entry point
 _call      call, attach, output             _ingress    the HTTP client
 _control   cancel, kill, resolve, ...       _source     where a journal is taken from

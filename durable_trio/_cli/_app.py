@@ -13,7 +13,7 @@ import click
 
 from durable_trio._exceptions import DurableTrioError
 
-from . import _call, _check, _control, _export, _ls, _replay, _run, _show
+from . import _call, _check, _control, _export, _ls, _replay, _run, _serve, _show
 from ._exits import Exit, code_of, complain
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Commands(click.Group):
 )
 @click.version_option(package_name="durable-trio", prog_name="durable-trio")
 def app() -> None:
-    """Durable handlers on one machine: serve them, call them, look at their journals."""
+    """Durable handlers: serve them, call them, look at their journals."""
 
 
 def _add(commands: Iterable[click.Command]) -> None:
@@ -49,7 +49,7 @@ def _add(commands: Iterable[click.Command]) -> None:
         app.add_command(command)
 
 
-_add([_run.run, _call.call, _call.attach, _call.output])
+_add([_run.run, _serve.serve, _call.call, _call.attach, _call.output])
 _add([_control.cancel, _control.kill, _control.pause, _control.resume, _control.purge])
 _add([_control.resolve, _control.reject, _control.signal])
 _add([_ls.ls, _show.show, _export.export])

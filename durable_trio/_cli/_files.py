@@ -1,7 +1,8 @@
 """Journal files and servers, opened by whoever knows them.
 
 Owns the look-up. The command knows no adapter: they are found by their entry points,
-``durable_trio.stores``, ``durable_trio.readers`` and ``durable_trio.servers``.
+``durable_trio.stores``, ``durable_trio.readers``, ``durable_trio.servers`` and
+``durable_trio.endpoints``.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import click
 from ._exits import USAGE, Exit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    import socket
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from types import TracebackType
     from typing import Self
 
+    from durable_trio._services import ServiceDefinition
     from durable_trio.abc import (
         Entry,
         InvocationRecord,
@@ -79,6 +82,21 @@ class Server(Protocol):
     def unfinished(self) -> AsyncIterator[tuple[JournalHeader, Sequence[Entry]]]: ...
 
 
+class EndpointServer(Protocol):
+    """An endpoint on a port, as ``serve`` needs it."""
+
+    def listen(self, host: str, port: int) -> list[socket.socket]: ...
+
+    async def serve(
+        self,
+        sockets: Sequence[socket.socket],
+        *,
+        until: Callable[[], Awaitable[object]],
+        grace: float,
+        shared: bool,
+    ) -> None: ...
+
+
 journal_option: Final = click.option(
     "--journal",
     "journal",
@@ -103,25 +121,35 @@ def open_reader(path: Path) -> Reader:
 
 def open_server(url: str) -> Server:
     """A view of the invocations of the server whose admin port is at ``url``."""
-    server: Server = _factory("durable_trio.servers", _SERVER)(url)
+    server: Server = _factory("durable_trio.servers", _SERVER, "restate")(url)
     return server
 
 
-def _factory(group: str, name: str) -> Callable[..., Any]:
+def make_endpoint(services: Sequence[ServiceDefinition], **settings: Any) -> EndpointServer:
+    """A server of these services for a Restate server to call."""
+    endpoint: EndpointServer = _factory("durable_trio.endpoints", _SERVER, "restate")(
+        services, **settings
+    )
+    return endpoint
+
+
+def _factory(group: str, name: str, extra: str = "cli") -> Callable[..., Any]:
     for entry_point in entry_points(group=group, name=name):
         try:
             factory: Callable[..., Any] = entry_point.load()
         except ModuleNotFoundError as exc:
+            if exc.name is None or exc.name.partition(".")[0].startswith("durable_trio"):
+                raise
+
             raise Exit(
-                f"this needs {exc.name}, which is not installed. Install it with: "
-                'pip install "durable-trio[all]"',
+                f"this needs {exc.name}, which is not installed. "
+                f'Install it with: pip install "durable-trio[{extra}]"',
                 USAGE,
             ) from exc
-
         return factory
 
     raise Exit(
         f"nothing is installed for this (entry point {name!r} of {group}). "
-        'Install durable_trio again: pip install "durable-trio[cli]"',
+        f'Install durable_trio again: pip install "durable-trio[{extra}]"',
         USAGE,
     )

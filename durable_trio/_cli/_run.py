@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from durable_trio._services import ServiceDefinition
 
-_KINDS: Final = {
+KINDS: Final = {
     ServiceKind.SERVICE: "service",
     ServiceKind.VIRTUAL_OBJECT: "object",
     ServiceKind.WORKFLOW: "workflow",
@@ -161,5 +161,5 @@ def _announce(plan: Plan, ingress: HttpIngress) -> None:
     width = max(len(service.name) for service in plan.services)
     for service in plan.services:
         handlers = ", ".join(service.handlers)
-        click.echo(f"  {plain(service.name):{width}}  {_KINDS[service.kind]}: {handlers}")
+        click.echo(f"  {plain(service.name):{width}}  {KINDS[service.kind]}: {handlers}")
     sys.stdout.flush()

@@ -22,17 +22,23 @@ import anyio
 from durable_trio._loop import current_call_soon
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType, TracebackType
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """A context manager, entered on the event loop's thread. ``notice`` is said at the first one."""
+    """A context manager, entered on the event loop's thread.
 
-    def __init__(self, notice: str) -> None:
+    ``notice`` is said at the first one, ``at_once`` is called before the process ends at the
+    second one.
+    """
+
+    def __init__(self, notice: str | None, *, at_once: Callable[[], object] = lambda: None) -> None:
         self.received = anyio.Event()
         self._notice = notice
+        self._at_once = at_once
         self._call_soon = current_call_soon()
         self._first: int | None = None
         self._previous: dict[int, Any] = {}
@@ -55,14 +61,16 @@ class StopSignals:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._first is None:
             self._first = number
-            _say(self._notice)
+            if self._notice is not None:
+                _say(self._notice)
             self._call_soon(self.received.set)
         else:
+            self._at_once()
             _say("stopped at once; everything goes on at the next start")
             os._exit(128 + number)
 
 
-def leave_threads() -> None:
+def leave_threads(code: int = 0) -> None:
     """Exit, if threads are left that the end of the process would wait for.
 
     A step's work in a thread cannot be aborted, only abandoned; it may take hours. The
@@ -73,7 +81,7 @@ def leave_threads() -> None:
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(code)
 
 
 def _say(message: str) -> None:

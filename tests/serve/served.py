@@ -69,7 +69,7 @@ async def served(
     async def run() -> None:
         await serve(
             app,
-            listening,
+            [listening],
             until=server.stop.wait,
             limits=limits,
             tls=tls,

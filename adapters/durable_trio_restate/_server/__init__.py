@@ -6,6 +6,7 @@ _h2          what h2 leaves to us    _stream      one request of HTTP/2
 _budget      frames without use      _output      bytes that wait to be sent
 _protocol    what the two have in common          _limits      what a client may use
 _listeners   where it listens        _tls         with which certificate
+_command     for ``durable-trio serve``
 
 It knows one application, the endpoint, and asks it directly: no task and no message stands
 between a frame and an attempt.

@@ -9,22 +9,12 @@ import re
 import socket
 from typing import Final
 
-from anyio.abc import SocketListener
-
 from durable_trio._exceptions import UsageError
 
 _BACKLOG: Final = 1024
 _UNIX: Final = "unix:"
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _LAST_PORT: Final = 65_535
-
-
-async def open_listeners(bind: str | socket.socket) -> list[SocketListener]:
-    """Listen on host:port, ``unix:PATH``, or on a socket that does. ``UsageError`` if not."""
-    if isinstance(bind, socket.socket):
-        return [await _listener(bind)]
-
-    return [await _listener(each) for each in open_sockets(bind)]
 
 
 def open_sockets(bind: str) -> list[socket.socket]:
@@ -87,6 +77,9 @@ def _unix_socket(path: str) -> socket.socket:
     return opened
 
 
-async def _listener(opened: socket.socket) -> SocketListener:
-    opened.setblocking(False)
-    return await SocketListener.from_socket(opened)
+def prepare(accepted: socket.socket) -> None:
+    """Options of a connection: small writes leave at once, and dead peers are found."""
+    accepted.setblocking(False)
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if accepted.family != socket.AF_UNIX:
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -16,20 +16,21 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 import anyio
+from anyio.abc import SocketStream
 from anyio.streams.tls import TLSStream
 
 from durable_trio._host import current_host
 
 from ._connection import Connection
 from ._limits import ServerLimits
-from ._listeners import open_listeners
+from ._listeners import open_sockets, prepare
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from anyio.abc import ByteStream, SocketListener, SocketStream, TaskGroup
+    from anyio.abc import ByteStream, TaskGroup
 
     from durable_trio_restate._endpoint import Endpoint
 
@@ -38,11 +39,14 @@ _log = logging.getLogger("durable_trio.restate.server")
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE: Final = 0.1
 _TICK: Final = 1.0
+_HESITATION: Final = 0.001
+"""Seconds that a process waits for others to take a connection, for each that it has."""
+_CROWD: Final = 50
 
 
 async def serve(
     app: Endpoint,
-    bind: str | socket.socket = "127.0.0.1:9080",
+    bind: str | Sequence[socket.socket] = "127.0.0.1:9080",
     *,
     shutdown_timeout: float = 10.0,
     until: Callable[[], Awaitable[object]] | None = None,
@@ -52,14 +56,14 @@ async def serve(
 ) -> None:
     """Serve an endpoint over HTTP/2 and HTTP/1.1, on one port, until SIGINT or SIGTERM.
 
-    ``bind`` is host:port, ``unix:PATH``, or a socket that listens. ``until`` replaces the
+    ``bind`` is host:port, ``unix:PATH``, or sockets that listen. ``until`` replaces the
     signals: it is awaited instead. Then attempts are drained: those that wait suspend, those
     at work have ``shutdown_timeout`` seconds to end. ``started`` is called when it listens.
     ``limits`` bound what a client may use. ``tls`` is a server's context, for example
     ``tls_context(certificate, key)``; without one all is clear text, HTTP/2 with prior
     knowledge. ``UsageError`` if it cannot listen there.
     """
-    listeners = await open_listeners(bind)
+    listeners = open_sockets(bind) if isinstance(bind, str) else bind
     server = Server(app, limits or ServerLimits(), tls)
     await server.run(listeners, until or _stopped, started, shutdown_timeout)
 
@@ -68,11 +72,17 @@ class Server:
     """See the module's docstring."""
 
     def __init__(
-        self, endpoint: Endpoint, limits: ServerLimits, tls: ssl.SSLContext | None
+        self,
+        endpoint: Endpoint,
+        limits: ServerLimits,
+        tls: ssl.SSLContext | None,
+        *,
+        shared: bool = False,
     ) -> None:
         self._endpoint = endpoint
         self._limits = limits
         self._tls = tls
+        self._shared = shared
         self._host = current_host()
         self._now = anyio.current_time()
         self._connections: dict[Connection, None] = {}
@@ -81,7 +91,7 @@ class Server:
 
     async def run(
         self,
-        listeners: list[SocketListener],
+        listeners: Sequence[socket.socket],
         until: Callable[[], Awaitable[object]],
         started: Callable[[], object] | None,
         shutdown_timeout: float,
@@ -96,7 +106,8 @@ class Server:
                 started()
             await until()
             for listener in listeners:
-                await listener.aclose()
+                anyio.notify_closing(listener)
+                listener.close()
             with anyio.move_on_after(shutdown_timeout):
                 await self._drain()
             for connection in self._connections:
@@ -122,24 +133,41 @@ class Server:
             for connection in tuple(self._connections):
                 connection.tick(self._now)
 
-    async def _accept(self, listener: SocketListener) -> None:
+    async def _accept(self, listener: socket.socket) -> None:
+        listener.setblocking(False)
         while True:
             try:
-                stream = await listener.accept()
+                await anyio.wait_readable(listener)
+                if self._shared:
+                    # Whoever has less to do is faster.
+                    await anyio.sleep(min(len(self._connections), _CROWD) * _HESITATION)
+                accepted = listener.accept()[0]
             except (anyio.ClosedResourceError, anyio.BrokenResourceError):
                 return
             except OSError as error:
+                if listener.fileno() < 0:
+                    return
+
                 if error.errno in _EXHAUSTED:
                     _log.warning("cannot accept connections: %s", error.strerror)
                     await anyio.sleep(_PAUSE)
                 continue
 
-            if len(self._connections) >= self._limits.max_connections and not self._evict():
-                _log.warning("more than %d connections", self._limits.max_connections)
-                await anyio.aclose_forcefully(stream)
-                continue
+            self._admit(accepted)
 
-            self._tasks.start_soon(self._serve, stream)
+    def _admit(self, accepted: socket.socket) -> None:
+        if len(self._connections) >= self._limits.max_connections and not self._evict():
+            _log.warning("there are %d connections already", len(self._connections))
+            accepted.close()
+            return
+
+        try:
+            prepare(accepted)
+        except OSError:  # it is gone already
+            accepted.close()
+            return
+
+        self._tasks.start_soon(self._serve, accepted)
 
     def _evict(self) -> bool:
         """Close the connection that has been idle for longest, if any is idle."""
@@ -150,8 +178,8 @@ class Server:
         min(idle, key=lambda each: each.idle_since or 0.0).cut()
         return True
 
-    async def _serve(self, socket_stream: SocketStream) -> None:
-        stream = await self._handshake(socket_stream)
+    async def _serve(self, accepted: socket.socket) -> None:
+        stream = await self._handshake(await SocketStream.from_socket(accepted))
         if stream is None:
             return
 

@@ -1,0 +1,49 @@
+"""``--register``: have a Restate server discover what is served.
+
+Owns waiting for its admin port, and what is said about the outcome.
+
+ 1. A server that is not there yet is waited for; one that says no is not asked again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import click
+
+from durable_trio._exceptions import RefusedError, RequestError
+from durable_trio.client import AdminClient
+
+from ._exits import FAILED, Exit
+
+if TYPE_CHECKING:
+    from durable_trio.client import Deployment
+
+_log = logging.getLogger("durable_trio.serve")
+
+_FIRST_DELAY: Final = 0.2
+_LAST_DELAY: Final = 5.0
+
+
+async def register(admin: str, uri: str, *, force: bool) -> None:
+    """Register ``uri``, however long it takes. ``Exit`` if the server refuses it."""
+    deployment = await _registered(admin, uri, force=force)
+    click.echo(f"Registered {uri} with {admin}: {deployment.id}, {', '.join(deployment.services)}")
+
+
+async def _registered(admin: str, uri: str, *, force: bool) -> Deployment:
+    delay, said = _FIRST_DELAY, ""
+    async with AdminClient(admin) as client:
+        while True:
+            try:
+                return await client.register_deployment(uri, force=force)
+            except RefusedError as error:
+                raise Exit(f"{admin} does not register {uri}: {error}", FAILED) from error
+            except RequestError as error:
+                if str(error) != said:
+                    said = str(error)
+                    _log.warning("not registered yet, trying on: %s", error)
+            await anyio.sleep(delay)
+            delay = min(delay * 2, _LAST_DELAY)
