@@ -6,6 +6,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 import h2.events
 import pytest
 from h2.errors import ErrorCodes
@@ -331,5 +332,17 @@ def test_a_port_in_use(backend: str) -> None:
         async with served(endpoint([greeter])) as server:
             with pytest.raises(UsageError, match=r"in use.*Choose another port"):
                 await serve(endpoint([greeter]), f"127.0.0.1:{server.port}")
+
+    anyio.run(main, backend=backend)
+
+
+def test_an_end_before_the_beginning(backend: str) -> None:
+    """A server that is stopped before it has begun ends without a word."""
+
+    async def main() -> None:
+        await serve(endpoint([greeter]), "127.0.0.1:0", until=anyio.lowlevel.checkpoint)
+        gone = anyio.Event()
+        gone.set()
+        await serve(endpoint([greeter]), "127.0.0.1:0", until=gone.wait)
 
     anyio.run(main, backend=backend)

@@ -101,6 +101,7 @@ class Server:
             self._tasks = tasks
             tasks.start_soon(self._keep_time)
             for listener in listeners:
+                listener.setblocking(False)
                 tasks.start_soon(self._accept, listener)
             if started is not None:
                 started()
@@ -134,8 +135,7 @@ class Server:
                 connection.tick(self._now)
 
     async def _accept(self, listener: socket.socket) -> None:
-        listener.setblocking(False)
-        while True:
+        while listener.fileno() >= 0:
             try:
                 await anyio.wait_readable(listener)
                 if self._shared:
@@ -145,9 +145,6 @@ class Server:
             except (anyio.ClosedResourceError, anyio.BrokenResourceError):
                 return
             except OSError as error:
-                if listener.fileno() < 0:
-                    return
-
                 if error.errno in _EXHAUSTED:
                     _log.warning("cannot accept connections: %s", error.strerror)
                     await anyio.sleep(_PAUSE)
