@@ -7,6 +7,7 @@ says of their invocations. Nothing may be left on the server when a test ends.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -68,20 +69,27 @@ async def serving(
 ) -> AsyncGenerator[Served]:
     """Serve these services here until the block ends; the server has them by then."""
     bind = f"127.0.0.1:{free_port()}"
-    stopped = anyio.Event()
+    stopped, started = anyio.Event(), anyio.Event()
     problem: Exception | None = None
+    app = endpoint(services, **options)
+    run = partial(serve, app, bind, until=stopped.wait, started=started.set, shutdown_timeout=5)
     async with anyio.create_task_group() as group:
-        app = endpoint(services, **options)
-        group.start_soon(lambda: serve(app, bind, until=stopped.wait, shutdown_timeout=5))
+        group.start_soon(run)
+        await started.wait()
         async with (
             IngressClient(str(server.ingress.base_url)) as ingress,
             AdminClient(str(server.admin.base_url)) as admin,
         ):
-            await _until_served(admin, f"http://{bind}", http_11=http_11)
             try:
+                await admin.register_deployment(f"http://{bind}", force=True, http_11=http_11)
                 yield Served(ingress, admin)
             except Exception as exc:  # to leave as it came, in no group
                 problem = exc
+                await _kill_all(admin)
+            except BaseException:
+                with anyio.move_on_after(_PATIENCE, shield=True):
+                    await _kill_all(admin)
+                raise
         stopped.set()
     if problem is not None:
         raise problem
@@ -91,15 +99,3 @@ async def _kill_all(admin: AdminClient) -> None:
     """Leave nothing to the tests after a failed one."""
     for row in await admin.query("SELECT id FROM sys_invocation WHERE status <> 'completed'"):
         await admin.kill(row["id"])
-
-
-async def _until_served(admin: AdminClient, uri: str, *, http_11: bool) -> None:
-    """Register when somebody listens."""
-    port = int(uri.rpartition(":")[2])
-    while True:
-        try:
-            async with await anyio.connect_tcp("127.0.0.1", port):
-                break
-        except OSError:
-            await anyio.lowlevel.checkpoint()
-    await admin.register_deployment(uri, force=True, http_11=http_11)

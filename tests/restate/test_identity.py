@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
 
+import anyio
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from durable_trio import DefinitionError
+from durable_trio import Context, DefinitionError, RefusedError, Service
 from durable_trio_restate import IdentityError
 from durable_trio_restate._identity import IdentityVerifier, audience_of
+
+from .served import serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Servers
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 SECRET = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -37,6 +49,19 @@ def signed(
     claims.pop(without, None)
     token = jwt.encode(claims, secret, algorithm=algorithm)
     return {b"x-restate-signature-scheme": b"v1", b"x-restate-jwt-v1": token.encode()}
+
+
+def signing(folder: Path) -> dict[str, str]:
+    """The settings of a server that signs with ``SECRET``."""
+    pem = folder / "identity.pem"
+    pem.write_bytes(
+        SECRET.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return {"RESTATE_REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE": str(pem)}
 
 
 def verify(headers: dict[bytes, bytes], path: str = "/invoke/S/h") -> None:
@@ -123,12 +148,40 @@ def test_a_token_for_something_else(changed: dict[str, Any]) -> None:
         verify(signed(**changed))
 
 
-@pytest.mark.parametrize("algorithm", ["HS256", "none"])
+FOREIGN: dict[str, Any] = {
+    "none": "",
+    "HS256": "0" * 32,
+    # The public key is no secret: whoever knows it may sign with it, in another algorithm.
+    "HS512": SECRET.public_key().public_bytes_raw() * 2,
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "RS256": rsa.generate_private_key(65537, 2048),
+    "EdDSA": Ed448PrivateKey.generate(),
+}
+
+
+@pytest.mark.parametrize("algorithm", FOREIGN)
 def test_another_algorithm(algorithm: str) -> None:
-    """Only EdDSA counts: neither a shared secret nor none at all."""
-    secret = "0" * 32 if algorithm == "HS256" else ""
+    """Only Ed25519 counts: no other curve, no shared secret, and not none at all."""
     with pytest.raises(IdentityError):
-        verify(signed(secret, algorithm=algorithm))
+        verify(signed(FOREIGN[algorithm], algorithm=algorithm))
+
+
+def test_a_token_that_is_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was good once is so for its time only, and for its handler only."""
+    headers = signed(exp=int(time.time()) + 60)
+    verify(headers)
+    verify(headers)
+    with pytest.raises(IdentityError):
+        verify(headers, "/invoke/S/other")
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Self:
+            return super().now(tz) + timedelta(seconds=61)
+
+    monkeypatch.setattr(jwt.api_jwt, "datetime", Later)
+    with pytest.raises(IdentityError, match="expired"):
+        verify(headers)
 
 
 @pytest.mark.parametrize("key", ["", "x", "publickeyv1_", "publickeyv1_0OIl", "publickeyv1_abc"])
@@ -156,3 +209,28 @@ def test_a_single_key_is_given_in_a_list() -> None:
 def test_the_audience(path: str, audience: str) -> None:
     """What counts is the end of the path."""
     assert audience_of(path) == audience
+
+
+def test_a_real_server_signs(
+    backend: str, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One with the trusted key is served, anybody else is not: neither discovers nor invokes."""
+    vault = Service("Vault")
+
+    @vault.handler
+    async def secret(ctx: Context) -> str:
+        return "42"
+
+    async def main() -> None:
+        signs = servers(signing(tmp_path_factory.getbasetemp()))
+        async with serving(signs, vault, identity_keys=[public_key(SECRET)]) as served:
+            assert "42" == await served.ingress.call(secret)
+        for keys, server in (
+            ([public_key(OTHER)], signs),
+            ([public_key(SECRET)], servers({})),
+        ):
+            with pytest.raises(RefusedError, match="401"):
+                async with serving(server, vault, identity_keys=keys):
+                    raise AssertionError("it was discovered")
+
+    anyio.run(main, backend=backend)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from backports import zstd
-from cryptography.hazmat.primitives import serialization
 
 from durable_trio import Context, DefinitionError, Service, sleep
 from durable_trio.abc import Output, Run, Sleep, Value
@@ -24,7 +23,7 @@ from durable_trio_restate._messages import EndMessage, ProposeRunCompletionMessa
 from .lambda_api import ARN, lambda_api
 from .peer import read, start_of
 from .server import RestateServer
-from .test_identity import OTHER, SECRET, public_key, signed
+from .test_identity import OTHER, SECRET, public_key, signed, signing
 
 if TYPE_CHECKING:
     from durable_trio_restate import LambdaHandler
@@ -283,21 +282,10 @@ def test_an_unsigned_event_is_refused(backend: str) -> None:
 
 def test_a_real_server(backend: str, tmp_path: Path) -> None:
     """Signed, packed in both directions, suspended and resumed: through Lambda's API."""
-    pem = tmp_path / "identity.pem"
-    pem.write_bytes(
-        SECRET.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
     app = endpoint([large], identity_keys=[public_key(SECRET)])
     with (
         lambda_api(lambda_handler(app, backend=backend)) as api,
-        RestateServer(
-            tmp_path,
-            api.settings | {"RESTATE_REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE": str(pem)},
-        ) as server,
+        RestateServer(tmp_path, api.settings | signing(tmp_path)) as server,
     ):
         server.register_lambda(ARN)
         assert "hi" == server.call("Large/echo", "hi")

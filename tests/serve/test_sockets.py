@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -344,5 +345,19 @@ def test_an_end_before_the_beginning(backend: str) -> None:
         gone = anyio.Event()
         gone.set()
         await serve(endpoint([greeter]), "127.0.0.1:0", until=gone.wait)
+
+    anyio.run(main, backend=backend)
+
+
+def test_whoever_cancels_it_gets_the_port_back(backend: str) -> None:
+    """Nothing listens any more, however it ends."""
+
+    async def main() -> None:
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen()
+            with anyio.CancelScope() as scope:
+                await serve(endpoint([greeter]), listening, started=scope.cancel)
+            assert -1 == listening.fileno()
 
     anyio.run(main, backend=backend)

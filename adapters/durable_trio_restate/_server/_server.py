@@ -65,7 +65,12 @@ async def serve(
     """
     listeners = open_sockets(bind) if isinstance(bind, str) else bind
     server = Server(app, limits or ServerLimits(), tls)
-    await server.run(listeners, until or _stopped, started, shutdown_timeout)
+    try:
+        await server.run(listeners, until or _stopped, started, shutdown_timeout)
+    finally:
+        # Whoever cancels it expects the port to be free.
+        for listener in listeners:
+            await anyio.aclose_forcefully(listener)
 
 
 class Server:
