@@ -357,7 +357,7 @@ def test_whoever_cancels_it_gets_the_port_back(backend: str) -> None:
             listening.bind(("127.0.0.1", 0))
             listening.listen()
             with anyio.CancelScope() as scope:
-                await serve(endpoint([greeter]), listening, started=scope.cancel)
+                await serve(endpoint([greeter]), [listening], started=scope.cancel)
             assert -1 == listening.fileno()
 
     anyio.run(main, backend=backend)

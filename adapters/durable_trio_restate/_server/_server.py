@@ -70,7 +70,7 @@ async def serve(
     finally:
         # Whoever cancels it expects the port to be free.
         for listener in listeners:
-            await anyio.aclose_forcefully(listener)
+            listener.close()
 
 
 class Server:
