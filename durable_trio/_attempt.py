@@ -51,7 +51,7 @@ from ._ledger import Ledger, awaited
 from ._options import ServiceOptions
 from ._outcome import Retry, outcome_of_error, retry_failure
 from ._scheduler import Pause, Scheduler, is_fatal
-from ._source import call_site, native_context_managers, where
+from ._source import call_site, is_inside, native_context_managers, where
 from ._task import DurableTask, running_task
 from ._traps import host
 
@@ -126,6 +126,7 @@ class Attempt:
             clock,
             self._options.run_contexts or (),
             self._options.as_terminal_error,
+            lambda name: self._waiting_line(branch_of(name)),
             self._fail,
             self._wake,
         )
@@ -256,6 +257,7 @@ class Attempt:
             start_timer=self.start_timer,
             fail=self._fail,
             leave=self._may_leave,
+            watch=bool(self._host.hidden),
         )
         self.ledger: Ledger = Ledger(
             self._cursor, self._journal, self.scheduler, self._diverged, self._cancel
@@ -345,6 +347,9 @@ class Attempt:
         """Nothing is left to deliver: start what waits for that, write, and wait for more."""
         last = self.scheduler.last
         if last is not None and not self._may_leave(last):
+            return
+
+        if self.scheduler.parked and self._inside_hidden():
             return
 
         self.bodies.start_pending()
@@ -524,6 +529,16 @@ class Attempt:
             return True
 
         self._fail(_foreign_deadline(task))
+        return False
+
+    def _inside_hidden(self) -> bool:
+        """Whether a task that parked is inside of a timeout that the host's scopes do not show."""
+        parked, self.scheduler.parked = self.scheduler.parked, {}
+        for task in parked:
+            if is_inside(task.coroutine, self._host.hidden):
+                self._fail(_foreign_deadline(task))
+                return True
+
         return False
 
     def _refuse(self, task: DurableTask) -> None:

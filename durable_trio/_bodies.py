@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio.to_thread
 import attrs
 
-from ._exceptions import RetryableError, TerminalError, UsageError
+from ._exceptions import RetryableError, SerializationError, TerminalError, UsageError
 from ._journal._entries import Failure, Value
 from ._run import RunInfo
 from ._scheduler import is_fatal
@@ -84,7 +84,11 @@ class RunBody:
 
 
 class Bodies:
-    """The bodies of one attempt. ``fail`` ends the attempt; ``quiesce`` wakes its driver."""
+    """The bodies of one attempt.
+
+    ``fail`` ends the attempt, ``wake`` wakes its driver, and ``line`` tells where the branch of an
+    entry's name waits.
+    """
 
     __slots__ = (
         "_backing_off",
@@ -95,6 +99,7 @@ class Bodies:
         "_first",
         "_host",
         "_journal",
+        "_line",
         "_mapping",
         "_pending",
         "_proposed",
@@ -112,6 +117,7 @@ class Bodies:
         clock: Clock,
         contexts: tuple[RunContextFactory, ...],
         mapping: ErrorMapping | None,
+        line: Callable[[str], str],
         fail: Callable[[BaseException], None],
         wake: Callable[[], None],
     ) -> None:
@@ -120,6 +126,7 @@ class Bodies:
         self._clock = clock
         self._contexts = contexts
         self._mapping = mapping
+        self._line = line
         self._fail = fail
         self._wake = wake
         self._workers = Workers(self._execute)
@@ -216,7 +223,7 @@ class Bodies:
             if inspect.isawaitable(value):
                 return _NotInline(value)
 
-            self._propose(body, Value(body.serde.serialize(value)))
+            self._propose(body, self._written(body, value))
         except Exception as error:  # handled as any body's error, in its task
             return error
         except BaseException as error:  # KeyboardInterrupt and its like
@@ -250,7 +257,7 @@ class Bodies:
             current.set(self._info(body))
             began = self._clock.now()
             try:
-                return Value(body.serde.serialize(await self._call(body, error)))
+                return self._written(body, await self._call(body, error))
             except TerminalError as final:
                 return failure_of(final)
             except UsageError as wrong:
@@ -283,6 +290,14 @@ class Bodies:
                 )
             await self._back_off(body, delay)
             body.elapsed += delay
+
+    def _written(self, body: RunBody, value: object) -> Value:
+        try:
+            return Value(body.serde.serialize(value))
+        except SerializationError as error:
+            raise SerializationError(
+                f"{self._line(body.name)}: the result of the run {body.name!r}: {error}"
+            ) from error
 
     def _mapped(self, error: Exception) -> tuple[Exception, TerminalError | None]:
         """What an error of a body is: to be retried, or final."""

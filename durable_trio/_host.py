@@ -8,7 +8,7 @@ the same attributes; ``current_host`` finds the one that runs.
     a plain checkpoint. Any other trap waits for something that no journal records.
  2. ``scopes`` changes its value when a native cancel scope or nursery is entered and
     takes the old one again when it is left. Durable tasks share one host task, so none
-    may give up the baton inside of one.
+    may give up the baton inside of one. What a host has beside its scopes is ``hidden``.
 """
 
 from __future__ import annotations
@@ -67,6 +67,11 @@ class Host(Protocol):
     @property
     def cancelled_type(self) -> type[BaseException]:
         """The host's cancelled exception."""
+        ...
+
+    @property
+    def hidden(self) -> tuple[type, ...]:
+        """Its timeouts and groups that ``scopes`` does not show."""
         ...
 
     @property
@@ -162,6 +167,7 @@ class TrioHost:
         self.new_scope: Any = trio.CancelScope
         self._cancelled: Any = trio.Cancelled
         self.cancelled_type: type[BaseException] = trio.Cancelled
+        self.hidden: tuple[type, ...] = ()
         self.harmless_answer: object = outcome.Value(None)
 
     def cancelled(self) -> BaseException:
@@ -194,6 +200,7 @@ class AsyncioHost:
     """asyncio, with anyio's cancel scopes on it."""
 
     cancelled_type: type[BaseException] = asyncio.CancelledError
+    hidden: tuple[type, ...] = (asyncio.Timeout, asyncio.TaskGroup)
     harmless_answer: object = None
 
     def __init__(self) -> None:

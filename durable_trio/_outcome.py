@@ -31,6 +31,7 @@ from ._exceptions import (
     UsageError,
 )
 from ._journal._entries import Failure
+from ._source import raised_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,5 +122,12 @@ def is_usage_error(error: BaseException) -> bool:
 
 
 def retry_failure(error: BaseException) -> Failure:
-    """What is stored of the error that an attempt failed with."""
-    return Failure(500, f"{type(error).__name__}: {error}")
+    """What is stored of the error that an attempt failed with, of a group all that is in it."""
+    return Failure(500, "; ".join(map(_described, _leaves(error))) or _described(error))
+
+
+def _described(error: BaseException) -> str:
+    text = f"{type(error).__name__}: {error}"
+    # An error of the code is looked for by its line; most tell it themselves.
+    line = raised_at(error) if isinstance(error, UsageError) else ""
+    return f"{text} ({line})" if line and line not in text else text

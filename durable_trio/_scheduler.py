@@ -65,6 +65,10 @@ class Scheduler:
     """Asked when a task gives the baton to another one. False: the attempt has just been failed,
     and this task has to unwind before any other (it holds something native)."""
 
+    watch: bool = False
+    """Whether ``parked`` is kept."""
+    parked: dict[DurableTask, None] = attrs.field(factory=dict["DurableTask", None])
+    """The tasks that parked since somebody last looked at them all."""
     ready: deque[DurableTask] = attrs.field(factory=deque[DurableTask])
     tasks: dict[DurableTask, None] = attrs.field(factory=dict[DurableTask, None])
     held: dict[DurableFuture[Any], None] = attrs.field(factory=dict["DurableFuture[Any]", None])
@@ -191,6 +195,8 @@ class Scheduler:
 
         if trap is Trap.PARK:
             task.state = TaskState.PARKED
+            if self.watch:
+                self.parked[task] = None
         elif trap is Trap.TURN:
             task.state = TaskState.READY
             self.ready.append(task)
@@ -234,6 +240,8 @@ class Scheduler:
         task.state = TaskState.ENDED
         self._turns = 0
         del self.tasks[task]
+        if self.watch:
+            self.parked.pop(task, None)
         self.last = None
         if self.closed:
             task.on_end(task, value, error)

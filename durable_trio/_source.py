@@ -1,7 +1,7 @@
 """Where in the user's code something happened.
 
 Owns the search for a line: of a suspended coroutine, or of the code that is calling
-now. Used on error paths only.
+now. Used on error paths only, but for ``is_inside``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import traceback
 from pathlib import Path
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -80,6 +81,19 @@ def raised_at(error: BaseException) -> str:
             return f"{frame.f_code.co_filename}:{number}"
 
     return ""
+
+
+def is_inside(coroutine: Coroutine[Any, Any, Any], kinds: tuple[type, ...]) -> bool:
+    """Whether a suspended coroutine is inside a context manager of these types. Cheap enough to ask
+    of every task that parks."""
+    current: Any = coroutine
+    while current is not None:
+        for referent in gc.get_referents(current):
+            if type(referent) is MethodType and isinstance(referent.__self__, kinds):
+                return True
+
+        current = getattr(current, "cr_await", None) or getattr(current, "gi_yieldfrom", None)
+    return False
 
 
 _NATIVE: Final = ("trio", "anyio", "asyncio")

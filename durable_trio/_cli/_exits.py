@@ -68,7 +68,7 @@ class Exit(Exception):
 
 
 def complain(message: str) -> None:
-    """One line on stderr."""
+    """What is wrong, on stderr."""
     click.echo(f"durable-trio: {message}", err=True)
 
 

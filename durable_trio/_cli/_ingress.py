@@ -26,7 +26,7 @@ from durable_trio.client._answers import NOT_READY as NOT_READY_STATUS
 from durable_trio.client._transport import Transport
 
 from ._exits import FAILED, NO_ANSWER, NOT_FOUND, NOT_READY, USAGE, Exit
-from ._text import plain
+from ._text import lines, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,10 +116,10 @@ def _exit(error: DurableTrioError) -> Exit:
         case RefusedError() | UnavailableError():
             usage = USAGE if 400 <= error.code < 500 else FAILED
             code = _STATUSES.get(error.code, usage)
-            return Exit(f"refused: {error.code} {plain(error.message)}", code)
+            return Exit(f"refused: {error.code} {lines(error.message, indent=2)}", code)
         case TerminalError():
             labels = "".join(f" [{plain(k)}: {plain(v)}]" for k, v in error.metadata.items())
-            message = f"{error.code} {plain(error.message)}{labels}"
+            message = f"{error.code} {lines(error.message, indent=2)}{labels}"
             return Exit(f"the invocation failed: {message}", FAILED)
         case _:
             return Exit(

@@ -20,7 +20,7 @@ from ._exits import NOT_FOUND, Exit
 from ._files import journal_option, open_reader
 from ._ls import standing
 from ._progress import progress
-from ._text import duration, instant, payload, plain
+from ._text import duration, instant, lines, payload, plain
 from ._tree import Branch, Fate, Step, build_tree
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _header(record: InvocationRecord, words: Words) -> Iterator[str]:
         fields.append(("last failure", f"{failure.code} {failure.message}"))
     for name, value in fields:
         if value is not None:
-            yield f"  {name:16} {plain(value)}"
+            yield f"  {name:16} {lines(value, indent=19)}"
 
 
 def _status(record: InvocationRecord) -> str:

@@ -26,6 +26,11 @@ def plain(text: str) -> str:
     )
 
 
+def lines(text: str, *, indent: int) -> str:
+    """The text in its own lines, each of them ``plain``; all but the first are indented."""
+    return f"\n{' ' * indent}".join(plain(line) for line in text.split("\n"))
+
+
 def shortened(text: str, *, full: bool = False, width: int = _WIDTH) -> str:
     """``plain``, cut to a width; what is left out is counted."""
     if full or len(text) <= width:

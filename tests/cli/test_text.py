@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_trio._cli._text import duration, instant, moment, payload, plain, shortened
+from durable_trio._cli._text import duration, instant, lines, moment, payload, plain, shortened
 
 
 @given(st.text())
@@ -14,6 +14,16 @@ def test_text_is_one_printable_line(text: str) -> None:
     """Whatever comes, nothing is left that a terminal would obey."""
     assert plain(text).isprintable()
     assert shortened(text, width=40).isprintable()
+
+
+@given(st.text())
+def test_lines_stay_lines(text: str) -> None:
+    """Those of a report; in each of them all is escaped as ever, and none looks like a new one."""
+    shown = lines(text, indent=2).split("\n")
+
+    assert all(line.isprintable() for line in shown)
+    assert all(line.startswith("  ") for line in shown[1:])
+    assert len(text.split("\n")) == len(shown)
 
 
 @given(st.text().filter(str.isprintable))

@@ -21,7 +21,7 @@ from durable_trio import (
     sleep,
     sleep_forever,
 )
-from durable_trio.abc import AttemptFailed
+from durable_trio.abc import AttemptCompleted, AttemptFailed, Value
 
 from .world import World, error, service_handler, value
 
@@ -216,6 +216,33 @@ def test_a_native_scope_that_expires_during_a_long_replay_is_found(backend: str)
     assert isinstance(error(service_handler(handler), backend), ForeignDeadlineError)
 
 
+def test_asyncio_timeout_is_found_at_the_wait() -> None:
+    """Long before it expires: an attempt that left memory until then would never meet it."""
+    executed: list[str] = []
+
+    async def handler(ctx: Context) -> None:
+        await ctx.run(give, 1)
+        async with asyncio.timeout(3600):
+            await ctx.run(lambda: executed.append("body"), on_thread=False)
+
+    found = error(service_handler(handler), "asyncio")
+
+    assert isinstance(found, ForeignDeadlineError)
+    assert f"{__file__}:{handler.__code__.co_firstlineno + 3}" in str(found)
+    assert executed == []
+
+
+def test_asyncio_timeout_that_was_left_is_nobody_s_business() -> None:
+    """What is over before the next durable wait decides nothing."""
+
+    async def handler(ctx: Context) -> int:
+        async with asyncio.timeout(3600):
+            await asyncio.sleep(0)
+        return await ctx.run(give, 1)
+
+    assert AttemptCompleted(Value(b"1")) == World(service_handler(handler)).play("asyncio")
+
+
 def test_asyncio_timeout_is_found_when_it_expires() -> None:
     """asyncio's timeout cancels the task that drives the attempt: nobody else asked for that."""
 
@@ -277,7 +304,7 @@ def test_asyncio_task_group_that_fails_is_found() -> None:
 
 
 def test_asyncio_wait_for_a_durable_future_is_found() -> None:
-    """It moves the wait into a task of its own, or cancels the driver."""
+    """It moves the wait into a task of its own, or surrounds it with a timeout."""
 
     async def wait(ctx: Context) -> None:
         await ctx.run(give, 1)
@@ -285,10 +312,8 @@ def test_asyncio_wait_for_a_durable_future_is_found() -> None:
     async def handler(ctx: Context) -> None:
         await asyncio.wait_for(wait(ctx), 60)
 
-    if sys.version_info >= (3, 12):
-        return
-
-    assert isinstance(error(service_handler(handler), "asyncio"), ForeignAwaitError)
+    kind = ForeignDeadlineError if sys.version_info >= (3, 12) else ForeignAwaitError
+    assert isinstance(error(service_handler(handler), "asyncio"), kind)
 
 
 def test_a_foreign_deadline_that_is_swallowed_still_fails_the_attempt(backend: str) -> None:

@@ -257,7 +257,7 @@ def test_cancelling_a_backoff_aborts_it(backend: str) -> None:
 
 
 def test_a_wrong_body_fails_the_attempt(backend: str) -> None:
-    """A result that cannot be written is no matter of trying again."""
+    """A result that cannot be written is no matter of trying again: run and line are named."""
 
     async def body() -> int:
         return "no number"  # type: ignore[return-value]
@@ -265,7 +265,11 @@ def test_a_wrong_body_fails_the_attempt(backend: str) -> None:
     async def handler(ctx: Context) -> None:
         await ctx.run(body)
 
-    assert isinstance(error(service_handler(handler), backend), SerializationError)
+    found = error(service_handler(handler), backend)
+
+    assert isinstance(found, SerializationError)
+    line = handler.__code__.co_firstlineno + 1
+    assert str(found).startswith(f"{__file__}:{line}: the result of the run 'body': ")
 
 
 def test_a_retry_is_logged(backend: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -99,6 +99,11 @@ async def durable_operation_in_a_body(ctx: Context) -> None:
     await ctx.run(lambda: ctx.uuid4().hex, name="uuid", on_thread=False)
 
 
+async def no_int(ctx: Context) -> None:
+    """Call somebody with what cannot be written."""
+    ctx.call(remote("Faulty", "work", input=int), object())
+
+
 async def in_a_branch(ctx: Context) -> None:
     """Do it in a nursery: the error is a group."""
     async with open_nursery() as nursery:
@@ -130,6 +135,7 @@ async def divergence(ctx: Context) -> None:
         (foreign_deadline, "ForeignDeadlineError"),
         (unserializable, "SerializationError"),
         (unknown_service, "UnknownServiceError"),
+        (no_int, "SerializationError"),
         (durable_operation_in_a_body, "NotDurableTaskError"),
         (in_a_branch, "SerializationError"),
         (divergence, "the code does not do what its journal says"),
@@ -152,6 +158,7 @@ async def test_who_waits_is_told_at_once(
         record = await runtime.invocation(error.invocation_id)
 
         assert record.status is InvocationStatus.PAUSED
+        assert f"{__file__}:" in str(error)
         assert f"durable-trio resume {record.id}" in str(error)
         assert app.attempts == (2 if wrong is divergence else 1)
         # A divergence takes a second attempt to show.
