@@ -84,8 +84,10 @@ def raised_at(error: BaseException) -> str:
 
 
 def is_inside(coroutine: Coroutine[Any, Any, Any], kinds: tuple[type, ...]) -> bool:
-    """Whether a suspended coroutine is inside a context manager of these types. Cheap enough to ask
-    of every task that parks."""
+    """Whether a suspended coroutine is inside a context manager of these types.
+
+    Cheap enough to be asked of every task that parks.
+    """
     current: Any = coroutine
     while current is not None:
         for referent in gc.get_referents(current):
