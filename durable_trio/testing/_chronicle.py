@@ -34,7 +34,7 @@ from durable_trio._records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 
     from durable_trio._journal._entries import Notification, Result
     from durable_trio._records import InvocationRecord, Write
@@ -164,6 +164,18 @@ class Chronicle:
             return f"answer {notification.completion_id}"
 
         return f"the answer to {Words(invocation_id).action(Step(0, command, command.name))}"
+
+    def sender(self, invocation_id: str, notification: Notification) -> Hashable | None:
+        """Who sends in order: the key that was called, signals of a name; None: nobody known."""
+        if isinstance(notification, Signal):
+            return notification.signal if isinstance(notification.signal, str) else None
+
+        known = self.known.get(invocation_id)
+        command = None if known is None else known.commands.get(notification.completion_id)
+        if isinstance(command, Call) and command.key:
+            return command.service, command.key
+
+        return None
 
     # -- the story
 

@@ -10,13 +10,15 @@ Who decides among several is a function that is handed in.
  3. Events of an ``automatic`` kind go before all others, and nobody is asked.
  4. Time is an event like others: it passes to the next deadline. Results that expire are no
     reason for it to pass.
+ 5. What an object or workflow key sends to one invocation arrives in the order in which it
+    was sent, and so do signals of one name. All else may overtake each other.
 """
 
 from __future__ import annotations
 
 import enum
 import math
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
@@ -29,7 +31,7 @@ from durable_trio._records import TimerKind
 from ._quiescence import wait_all_others_blocked, waits_for_the_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from durable_trio._journal._entries import Notification
     from durable_trio._records import Timer
@@ -106,6 +108,8 @@ class Stage:
         self._automatic = automatic
         self._waiting: dict[Event, Callable[[], object]] = {}
         self._names: Counter[tuple[EventKind, Place, int, str]] = Counter()
+        self._queues: dict[tuple[str, Hashable], deque[Callable[[], None]]] = {}
+        """What one sender sends to one invocation, the first of which waits for its turn."""
         self._look_again: Callable[[], object] = _nothing
 
     # -- waiting
@@ -152,7 +156,22 @@ class Stage:
 
         what = self.chronicle.notification(target, notification)
         number = notification.completion_id if isinstance(notification, Completion) else 0
-        self.hold(EventKind.NOTIFICATION, what, post, target, number)
+        sender = self.chronicle.sender(target, notification)
+
+        def hold() -> None:
+            self.hold(EventKind.NOTIFICATION, what, post_and_go_on, target, number)
+
+        def post_and_go_on() -> None:
+            post()
+            if sender is not None:
+                queue.popleft()
+                if queue:
+                    queue[0]()
+
+        queue = self._queues.setdefault((target, sender), deque()) if sender else deque()
+        queue.append(hold)
+        if len(queue) == 1:
+            hold()
         return True
 
     def end(self) -> None:
@@ -190,16 +209,19 @@ class Stage:
         self._look_again = timeline.look_again
         while True:
             changed = timeline.watch()
+            # What the host was waited for may have come, and nobody has been told yet.
+            waited = waits_for_the_host()
             await wait_all_others_blocked()
             if pending():
                 await anyio.lowlevel.checkpoint()
                 continue
 
-            working = executing() > timeline.sleeping_bodies and waits_for_the_host()
+            waited |= waits_for_the_host()
+            working = waited and executing() > timeline.sleeping_bodies
             if not working and not self.over and self._next(timeline, anybody_waits):
                 continue
 
-            if not waits_for_the_host():
+            if not waited:
                 self._rest()
                 await changed.wait()
             else:

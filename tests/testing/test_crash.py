@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from durable_trio import (
@@ -135,6 +136,21 @@ async def _buy(rt: VirtualRuntime) -> Any:
 @shop.handler
 async def pay(ctx: Context, cents: int) -> int:
     return await ctx.call(add, cents, key="x")
+
+
+@shop.handler
+async def real_time(ctx: Context) -> str:
+    async def look() -> str:
+        with anyio.move_on_after(0.003):
+            await anyio.sleep_forever()
+        return "looked"
+
+    return await ctx.run(look)
+
+
+async def test_a_step_that_waits_for_real_time_is_waited_for() -> None:
+    """A program is not at rest while its host still waits for something."""
+    await crash_everywhere([shop], lambda rt: rt.call(real_time), double=10)
 
 
 # -- what it finds

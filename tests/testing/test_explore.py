@@ -153,6 +153,25 @@ async def test_calls_arrive_in_every_order_and_objects_in_theirs() -> None:
     assert (seen, report.exhaustive) == ({"[1, 3]"}, True)
 
 
+@shop.handler
+async def last_balance(ctx: Context) -> int:
+    last = 0
+
+    async def pay_in(cents: int) -> None:
+        nonlocal last
+        last = await ctx.call(add, cents, key="x")
+
+    async with open_nursery() as nursery:
+        nursery.start_soon(pay_in, 100)
+        nursery.start_soon(pay_in, 5)
+    return last
+
+
+async def test_answers_of_one_key_do_not_overtake_each_other() -> None:
+    """No runtime delivers them in another order than that in which they were sent."""
+    assert (await outcomes(last_balance))[0] == {"105"}
+
+
 async def test_events_of_the_test_itself_take_part() -> None:
     """Two awakeables that are resolved at once come in both orders."""
 
