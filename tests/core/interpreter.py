@@ -59,6 +59,8 @@ class Stage:
 
     def _begin(self) -> None:
         self.trace: list[tuple[object, ...]] = []
+        self.ended = False
+        """Whether the handler has come to its end by itself."""
         self.entered = 0
         """Interpreters that have begun."""
         self.left = 0
@@ -75,7 +77,10 @@ class Stage:
     async def _handle(self, ctx: WorkflowContext) -> str:
         self._begin()
         self.ctx = ctx
-        return str(await self.execute(self.program))
+        try:
+            return str(await self.execute(self.program))
+        finally:
+            self.ended = not running_task("the end").scheduler.closed
 
     def log(self, *line: object) -> None:
         """Write a line of the trace; what is done while an attempt is torn down is no part of it."""

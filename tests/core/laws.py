@@ -6,11 +6,13 @@ Owns the laws. Programs, their meaning and the world they run in are given.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import attrs
 
 from durable_trio.abc import (
+    CANCEL_SIGNAL,
+    VOID,
     AttemptCompleted,
     AttemptEnd,
     AttemptFailed,
@@ -19,6 +21,7 @@ from durable_trio.abc import (
     Entry,
     Failure,
     InvocationId,
+    Notification,
     Output,
     Run,
     SendSignal,
@@ -28,18 +31,20 @@ from durable_trio.abc import (
 
 from . import programs as p
 from .interpreter import Stage
-from .world import Stuck, World, other
+from .world import START, Stuck, World, other
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .programs import Program
 
-OFFERS = {
+CANCEL = Signal(CANCEL_SIGNAL, VOID)
+
+OFFERS: dict[str, Notification] = {
     **{f"signal {name}": Signal(name, Value(b'"signalled"')) for name in "aabb"},
     **{f"awakeable {index}": Signal(index, Value(b'"resolved"')) for index in range(17, 22)},
     "reject": Signal(17, Failure(422, "rejected")),
-    "cancel": Signal(1, Value(b"")),
+    "cancel": CANCEL,
 }
 
 STATE = {"a": b'"initial"'}
@@ -48,21 +53,29 @@ STATE = {"a": b'"initial"'}
 class Played:
     """One play of a program: its stage, its world and its end."""
 
+    count: ClassVar[int] = 0
+    """How many there were in this process."""
+
     def __init__(
         self,
         program: Program,
         *,
         recorded: Sequence[Entry] | None = None,
         schedule: Sequence[int] = (),
+        script: Sequence[tuple[Notification, float]] = (),
+        time: float = START,
         partial_state: bool = False,
         suspending: bool = False,
         forgetful: bool = True,
     ) -> None:
+        Played.count += 1
         self.stage = Stage(program)
         self.world = self.stage.world = World(
             self.stage.handler,
             recorded=recorded,
             schedule=schedule,
+            script=script,
+            time=time,
             offers=OFFERS,
             answer=_answer,
             suspending=suspending,
@@ -152,6 +165,10 @@ def check(
         assert seen.stage.trace == first.stage.trace[: len(seen.stage.trace)]
         assert not seen.stage.effects, "a replay has run a body"
 
+        if first.end is not None:
+            check_crash(first, len(recorded), partial_state=partial_state, backend=backend)
+        if not seen.stage.ended:
+            check_cancellation(played([*recorded, CANCEL], second_schedule).play(backend))
         resumed = played(recorded, second_schedule).play(backend)
         assert resumed.stage.trace[: len(seen.stage.trace)] == seen.stage.trace
         assert resumed.entries[: len(recorded)] == recorded
@@ -168,6 +185,34 @@ def check_replay(first: Played, replayed: Played) -> None:
     assert replayed.stage.trace == first.stage.trace
     assert replayed.entries == first.entries
     assert not replayed.stage.effects
+
+
+def check_crash(first: Played, cut: int, *, partial_state: bool, backend: str) -> None:
+    """Whoever goes on from any point of a journal ends the same, if the same things happen."""
+    entries, times = first.entries, first.world.times
+    script = [
+        (entry, time)
+        for entry, time in zip(entries[cut:], times[cut:], strict=True)
+        if isinstance(entry, Completion | Signal)
+    ]
+    again = Played(
+        first.stage.program,
+        recorded=entries[:cut],
+        script=script,
+        time=times[cut - 1],
+        partial_state=partial_state,
+        forgetful=False,
+    ).play(backend)
+    assert again.entries == entries
+    assert again.outcome == first.outcome
+    assert again.stage.trace == first.stage.trace
+
+
+def check_cancellation(cancelled: Played) -> None:
+    """CANCEL at any point ends the invocation, with all its cleanups and no orphan."""
+    check_structure(cancelled)
+    if isinstance(cancelled.end, AttemptCompleted):
+        assert isinstance(cancelled.end.result, Failure), "CANCEL was swallowed"
 
 
 def check_structure(played: Played) -> None:

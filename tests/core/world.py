@@ -5,7 +5,8 @@ handler under test is the test's.
 
  1. The world acts only when the attempt waits and all run bodies have done what they can:
     one happening at a time, so that trio's and asyncio's own order cannot show.
- 2. What happens next is decided by the ``plan``, then by the ``schedule`` (numbers drawn by
+ 2. What happens next is decided by the ``script`` (notifications and their times, as another
+    world saw them), then by the ``plan``, then by the ``schedule`` (numbers drawn by
     Hypothesis), then naturally: what is at hand first, timers by their time, offers last.
  3. Time is virtual. Nothing sleeps.
  4. A world goes on from any journal: what was not answered there is answered here.
@@ -14,7 +15,7 @@ handler under test is the test's.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -67,6 +68,9 @@ if TYPE_CHECKING:
 
 SETTLING = 8
 """Turns of the host after which everything that can go on has gone on."""
+
+START = 1_000_000.0
+"""The time at which a world begins."""
 
 OFFERED = 1 << 30
 """The number of what comes from outside."""
@@ -125,9 +129,9 @@ class Happening:
 class VirtualClock:
     """Time that passes only when the world lets it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, time: float) -> None:
         self._world = world
-        self.time = 1_000_000.0
+        self.time = time
 
     def now(self) -> float:
         """See ``abc.Clock``."""
@@ -159,6 +163,8 @@ class World:
         argument: bytes = b"",
         plan: Iterable[str] = (),
         schedule: Iterable[int] = (),
+        script: Iterable[tuple[Notification, float]] = (),
+        time: float = START,
         offers: Mapping[str, Notification] | None = None,
         answer: Callable[[Call], Value | Failure | None] | None = None,
         unknown: Iterable[str] = (),
@@ -170,7 +176,10 @@ class World:
     ) -> None:
         self.handler = handler
         self.entries: list[Entry] = list(recorded or [Input(argument)])
-        self.clock = VirtualClock(self)
+        self.clock = VirtualClock(self, time)
+        self.times = [time] * len(self.entries)
+        """When each entry was written."""
+        self.script = deque(script)
         self.plan = list(plan)
         self.schedule = list(schedule)
         self.suspending = suspending
@@ -346,6 +355,9 @@ class World:
         self._add(label, lambda: self._note(notification), None, number=OFFERED)
 
     def _choose(self, *, suspended: bool = False) -> Happening | None:
+        if self.script:
+            return self._follow()
+
         possible = sorted(
             self._happenings.values(), key=lambda happening: (happening.number, happening.label)
         )
@@ -372,6 +384,39 @@ class World:
         natural = [happening for happening in possible if happening.label not in self.plan]
         return min(natural or possible, key=_natural)
 
+    def _follow(self) -> Happening:
+        """What brings about the next notification of the script, or comes nearer to it."""
+        notification, _ = self.script[0]
+        if isinstance(notification, Signal) or self._answered(notification.completion_id):
+            return Happening("scripted", OFFERED, self._repeat)
+
+        number = notification.completion_id
+        for key, happening in self._happenings.items():
+            if happening.number == number:
+                # A step that begins again may come to another result: it is taken for the first.
+                return Happening("scripted", number, partial(self._repeat, key))
+
+        runs = [
+            entry.name.rpartition("/")[2]
+            for entry in self.entries
+            if isinstance(entry, Run) and entry.completion_id == number
+        ]
+        for happening in self._happenings.values():
+            if runs and happening.label in {*runs, "clock"}:
+                return Happening("scripted", -1, partial(self._in_no_time, happening))
+        # It was proposed, or would have been, by a body that is cancelled by now.
+        return Happening("scripted", OFFERED, self._repeat)
+
+    def _repeat(self, key: int = 0) -> None:
+        self._happenings.pop(key, None)
+        notification, self.clock.time = self.script.popleft()
+        self._note(notification)
+
+    def _in_no_time(self, happening: Happening) -> None:
+        time = self.clock.time
+        happening.act()
+        self.clock.time = time
+
     def _rescue(self, awaiting: AwaitTree | None) -> Happening | None:
         """What is awaited and would never come by itself: the result of a call, a signal."""
         if awaiting is None or not self._rescues:
@@ -392,6 +437,7 @@ class World:
 
     def _note(self, notification: Notification) -> None:
         self.entries.append(notification)
+        self.times.append(self.clock.time)
         if isinstance(notification, Completion) and isinstance(notification.result, InvocationId):
             self._invoked(notification)
         if self.attempt is not None:
@@ -486,6 +532,7 @@ class World:
             raise UsageError(f"nobody serves {command.service}")
 
         self.entries.append(command)
+        self.times.append(self.clock.time)
         self._command(command, set())
 
     def propose(self, completion_id: int, result: Value | Failure) -> None:

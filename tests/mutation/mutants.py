@@ -79,11 +79,11 @@ SCHEDULER: Final = (
         "core/test_combinators.py",
     ),
     _mutant(
-        "a busy wait is never found",
+        "a task that gives everybody a turn goes on before them",
         "durable_trio/_scheduler.py",
-        "        self._turns += 1\n",
-        "        self._turns = 1\n",
-        "core/test_wrong_callers.py",
+        "            self.ready.append(task)\n            self.count_turn(task)",
+        "            self.ready.appendleft(task)\n            self.count_turn(task)",
+        "core/test_combinators.py",
     ),
     _mutant(
         "an attempt suspends while a body is at work",
