@@ -30,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options."""
     group = parser.getgroup("durable", "tests of durable handlers (durable_trio)")
     group.addoption(
+        "--durable-schedules",
+        type=int,
+        metavar="N",
+        help="how many orders of events the fixture explore tries at most",
+    )
+    group.addoption(
         "--durable-double-crashes",
         type=int,
         metavar="N",
@@ -57,6 +63,15 @@ def crash_everywhere(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
     double: int | None = request.config.getoption("--durable-double-crashes")
     return crash_everywhere if double is None else partial(crash_everywhere, double=double)
+
+
+@pytest.fixture
+def explore(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Runs a program in every order in which its events can come: see ``testing.explore``."""
+    from durable_trio.testing import explore
+
+    limit: int | None = request.config.getoption("--durable-schedules")
+    return explore if limit is None else partial(explore, limit=limit)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ async def buy(ctx: Context, item: str) -> str:
 """
 
 TRIO = """
+import anyio
 from shop import buy, shop
 
 async def test_a_day_passes(durable_runtime):
@@ -32,6 +33,15 @@ async def test_a_day_passes(durable_runtime):
 async def test_it_survives(crash_everywhere):
     report = await crash_everywhere([shop], lambda rt: rt.call(buy, "tea"))
     assert (report.crashes, report.double_crashes) == (2 * report.commits, 3)
+
+async def test_in_every_order(explore):
+    report = await explore([shop], two_at_once)
+    assert (report.schedules, report.exhaustive) == (4, False)
+
+async def two_at_once(rt):
+    async with anyio.create_task_group() as group:
+        group.start_soon(rt.call, buy, "tea")
+        group.start_soon(rt.call, buy, "cake")
 
 async def test_it_stays_the_same(durable_runtime, golden_journals):
     async with durable_runtime([shop]) as rt:
@@ -76,7 +86,9 @@ class Project:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """A session."""
-        return self.pytester.runpytest_inprocess("--durable-double-crashes=3", *arguments)
+        return self.pytester.runpytest_inprocess(
+            "--durable-double-crashes=3", "--durable-schedules=4", *arguments
+        )
 
     def goldens(self) -> dict[str, list[str]]:
         """The files that are recorded, by test."""
@@ -98,21 +110,23 @@ def project(request: pytest.FixtureRequest, pytester: pytest.Pytester) -> Projec
 
 def test_everything_in_one_project(project: Project) -> None:
     """Recorded once, the goldens hold later code to what is in flight; an update accepts it."""
-    factor = 2 if "anyio" in project.pytester.path.joinpath("test_shop.py").read_text() else 1
-    project.run().assert_outcomes(passed=2 * factor, failed=2 * factor)
-    project.run("--durable-update-goldens").assert_outcomes(passed=4 * factor)
+    factor = (
+        2 if "anyio_backend" in project.pytester.path.joinpath("test_shop.py").read_text() else 1
+    )
+    project.run().assert_outcomes(passed=3 * factor, failed=2 * factor)
+    project.run("--durable-update-goldens").assert_outcomes(passed=5 * factor)
     recorded = project.goldens()
     assert 2 * factor == len(recorded)
     assert all(name.startswith("Shop.buy-") for names in recorded.values() for name in names)
-    project.run("--durable-update-goldens").assert_outcomes(passed=4 * factor)
+    project.run("--durable-update-goldens").assert_outcomes(passed=5 * factor)
     assert recorded == project.goldens()
-    project.run().assert_outcomes(passed=4 * factor)
+    project.run().assert_outcomes(passed=5 * factor)
 
     project.change('await ctx.run(len, item, name="weigh")')
     changed = project.run("-k", "same")
     changed.assert_outcomes(failed=factor)
     changed.stdout.fnmatch_lines(["*1 of 1 golden journals do not replay*", "*+ Run('weigh'*"])
-    project.run("--durable-update-goldens").assert_outcomes(passed=4 * factor)
+    project.run("--durable-update-goldens").assert_outcomes(passed=5 * factor)
     assert recorded != project.goldens()
 
 
@@ -137,5 +151,5 @@ def test_it_tells_what_there_is(pytester: pytest.Pytester) -> None:
     fixtures = pytester.runpytest_inprocess("--fixtures", "-q")
 
     options.stdout.fnmatch_lines(["tests of durable handlers (durable_trio):"])
-    for name in ("durable_runtime", "crash_everywhere", "golden_journals"):
+    for name in ("durable_runtime", "crash_everywhere", "explore", "golden_journals"):
         fixtures.stdout.fnmatch_lines([f"{name} -- *"])

@@ -205,6 +205,24 @@ def test_what_was_never_recorded_does_not_pass(tmp_path: Path) -> None:
     assert path.exists()
 
 
+def test_every_run_of_a_scenario_is_kept(backend: str, tmp_path: Path) -> None:
+    """Not only the last one."""
+    parcels = version(slow)
+    ship = parcels.service.handlers["ship"]
+    golden = GoldenJournals(tmp_path, update=True)
+    orders = iter("ABC")
+    scenario = golden.keeping(lambda run: run.call(ship, next(orders)))
+
+    async def main() -> None:
+        for _ in range(3):
+            async with runtime([parcels.service]) as run:
+                await scenario(run)
+        await golden.check([parcels.service])
+
+    anyio.run(main, backend=backend)
+    assert 3 == len(list(tmp_path.iterdir()))
+
+
 def test_whoever_plays_a_scenario_its_journals_are_kept(backend: str, tmp_path: Path) -> None:
     """Of every run, once it has come to rest: also what was sent and not waited for."""
     parcels = version(slow)

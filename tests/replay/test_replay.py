@@ -101,6 +101,14 @@ def test_it_tells_where_the_code_waits(backend: str) -> None:
     assert step.site.endswith(f"parcels.py:{first.__code__.co_firstlineno + 11}")
 
 
+def test_it_tells_how_far_the_code_came(backend: str) -> None:
+    """The highest number, though a signal that came early is delivered late."""
+    early = journal(Input(b'"A-17"'), Signal("address", Value(b'"x"')), Run(1, "pack"))
+    result = replayed(early, version(first), backend)
+
+    assert (3, ReplayOutcome.CONTINUES) == (result.reached, result.outcome)
+
+
 def test_it_tells_what_the_code_would_do_next(backend: str) -> None:
     """A new command is where the record ends: nothing after it is done."""
     later: list[str] = []
