@@ -18,7 +18,7 @@ from pathlib import Path
 # The wire benchmark starts servers as the tests do.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-NAMES = ("concurrency", "runtime", "replay", "waiting", "serde", "wire")
+NAMES = ("concurrency", "runtime", "replay", "waiting", "serde", "wire", "http")
 
 
 def main() -> None:
