@@ -81,9 +81,13 @@ def _headers(fields: Mapping[str, Any]) -> dict[str, str]:
     for source in ("headers", "multiValueHeaders"):
         named = fields.get(source)
         for name, value in cast("dict[str, Any]", named if isinstance(named, dict) else {}).items():
-            values: list[Any] = value if isinstance(value, list) else [value]
-            if values:
-                found[str(name).lower()] = str(values[-1])
+            match value:
+                case []:
+                    pass
+                case [*_, last]:
+                    found[str(name).lower()] = str(last)
+                case _:
+                    found[str(name).lower()] = str(value)
     return found
 
 

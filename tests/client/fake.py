@@ -38,6 +38,8 @@ class FakeServer:
     url: str = ""
     seen: list[Seen] = attrs.field(factory=list[Seen])
     connections: int = 0
+    result: str = ""
+    """For whoever keeps it: what came of asking."""
     closed: anyio.Event = attrs.field(factory=anyio.Event)
     """A connection has ended."""
 
