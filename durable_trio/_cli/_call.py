@@ -52,7 +52,7 @@ def call(
     content, extra = json_argument(argument, content_type)
     extra += checked_headers(map(_header, headers))
     extra += idempotency_header(idempotency_key)
-    path = f"{_path(target)}/send" if send else _path(target)
+    path = _path(target, send=send)
     query = "" if delay is None else f"?delay={quote(delay, '', errors='surrogateescape')}"
     with progress(f"waiting for {target}"):
         answer = request(url, "POST", f"{path}{query}", content=content, headers=extra)
@@ -87,13 +87,13 @@ def output(invocation_id: str, url: str) -> None:
     show_body(request(url, "GET", result_path(invocation_id, "output")))
 
 
-def _path(target: str) -> str:
+def _path(target: str, *, send: bool) -> str:
     service, first, rest = target.partition("/")
     key, second, handler = rest.rpartition("/")
     if not first or not service or not handler:
         raise Exit(f"expected SERVICE/HANDLER or SERVICE/KEY/HANDLER, got {target!r}", USAGE)
 
-    return handler_path(service, handler, key if second else None)
+    return handler_path(service, handler, key if second else None, send=send)
 
 
 def _header(text: str) -> tuple[str, str]:

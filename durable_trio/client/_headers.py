@@ -48,13 +48,22 @@ def checked_headers(headers: Iterable[tuple[str, str]]) -> HeaderList:
 
 def idempotency_header(idempotency_key: str | None) -> HeaderList:
     """The header of an idempotency key, if there is one. ``UsageError`` as above."""
-    if idempotency_key is None:
+    return _named("idempotency-key", "the idempotency key", idempotency_key)
+
+
+def limit_header(limit_key: str | None) -> HeaderList:
+    """The header of a limit key, if there is one. ``UsageError`` as above."""
+    return _named("x-restate-limit-key", "the limit key", limit_key)
+
+
+def _named(name: str, what: str, value: str | None) -> HeaderList:
+    if value is None:
         return []
 
-    if not idempotency_key:
-        raise UsageError("the idempotency key is empty: pass a string that is not, or none at all")
+    if not value:
+        raise UsageError(f"{what} is empty: pass a string that is not, or none at all")
 
-    return [("idempotency-key", _checked_value("the idempotency key", idempotency_key))]
+    return [(name, _checked_value(what, value))]
 
 
 def _checked_value(what: str, value: str) -> str:

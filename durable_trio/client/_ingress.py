@@ -24,7 +24,7 @@ from durable_trio.serde import serde_for
 
 from ._answers import INGRESS_UNAVAILABLE
 from ._answers import NOT_READY as NOT_READY_STATUS
-from ._headers import checked_headers, idempotency_header
+from ._headers import checked_headers, idempotency_header, limit_header
 from ._paths import awakeable_path, described, handler_path, look_path, signal_path
 from ._transport import MAX_BODY_SIZE, Transport
 
@@ -107,6 +107,8 @@ class IngressClient:
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: Duration | None = None,
+        scope: str | None = None,
+        limit_key: str | None = None,
     ) -> O: ...
     @overload
     async def call(
@@ -119,6 +121,8 @@ class IngressClient:
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: Duration | None = None,
+        scope: str | None = None,
+        limit_key: str | None = None,
     ) -> O: ...
     async def call(
         self,
@@ -129,20 +133,27 @@ class IngressClient:
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: Duration | None = None,
+        scope: str | None = None,
+        limit_key: str | None = None,
     ) -> Any:
         """Call a handler and wait for its output: ``await ingress.call(reports.build, 3)``.
 
         With an ``idempotency_key`` a second call of the same handler and key gets the
         result of the first. Raises the ``TerminalError`` that the handler ended with (409
         for a second start of a workflow). Neither cancelling the wait nor a ``timeout``
-        (``RequestTimeoutError``) cancels the invocation.
+        (``RequestTimeoutError``) cancels the invocation. ``scope`` and ``limit_key`` are a
+        Restate server's, if it has them switched on.
         """
         check_key(target, key)
         body = target.encode_input(*argument)
         answer = await self._post(
-            handler_path(target.service_name, target.handler_name, key),
+            handler_path(target.service_name, target.handler_name, key, scope=scope),
             body,
-            [*_content_type(_accepted(target), body), *checked_headers((headers or {}).items())],
+            [
+                *_content_type(_accepted(target), body),
+                *checked_headers((headers or {}).items()),
+                *limit_header(limit_key),
+            ],
             idempotency_key,
             timeout,
         )
@@ -158,6 +169,8 @@ class IngressClient:
         delay: Duration = 0.0,
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
+        scope: str | None = None,
+        limit_key: str | None = None,
     ) -> SendReceipt: ...
     @overload
     async def send(
@@ -170,6 +183,8 @@ class IngressClient:
         delay: Duration = 0.0,
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
+        scope: str | None = None,
+        limit_key: str | None = None,
     ) -> SendReceipt: ...
     async def send(
         self,
@@ -180,19 +195,25 @@ class IngressClient:
         delay: Duration = 0.0,
         idempotency_key: str | None = None,
         headers: Mapping[str, str] | None = None,
+        scope: str | None = None,
+        limit_key: str | None = None,
     ) -> SendReceipt:
         """Start a handler, ``delay`` from now, and return as soon as that is durable.
 
         A send with the idempotency key, or to the workflow key, of an earlier one starts
         nothing; its receipt names the earlier invocation and says so. So this is how a
-        workflow is submitted.
+        workflow is submitted. ``scope`` and ``limit_key`` as for ``call``.
         """
         check_key(target, key)
         body = target.encode_input(*argument)
         return await self._send(
-            handler_path(target.service_name, target.handler_name, key),
+            handler_path(target.service_name, target.handler_name, key, scope=scope, send=True),
             body,
-            [*_content_type(_accepted(target), body), *checked_headers((headers or {}).items())],
+            [
+                *_content_type(_accepted(target), body),
+                *checked_headers((headers or {}).items()),
+                *limit_header(limit_key),
+            ],
             idempotency_key,
             delay,
         )
@@ -207,15 +228,17 @@ class IngressClient:
         idempotency_key: str | None = None,
         headers: Headers = (),
         timeout: Duration | None = None,
+        scope: str | None = None,
+        limit_key: str | None = None,
     ) -> bytes:
         """``call`` by name, with an encoded input and output.
 
         A body that is no JSON needs a ``content-type`` among the ``headers``.
         """
         answer = await self._post(
-            handler_path(service, handler, key),
+            handler_path(service, handler, key, scope=scope),
             body,
-            _with_content_type(body, headers),
+            [*_with_content_type(body, headers), *limit_header(limit_key)],
             idempotency_key,
             timeout,
         )
@@ -231,12 +254,14 @@ class IngressClient:
         delay: Duration = 0.0,
         idempotency_key: str | None = None,
         headers: Headers = (),
+        scope: str | None = None,
+        limit_key: str | None = None,
     ) -> SendReceipt:
         """``send`` by name, with an encoded input. Headers as for ``invoke``."""
         return await self._send(
-            handler_path(service, handler, key),
+            handler_path(service, handler, key, scope=scope, send=True),
             body,
-            _with_content_type(body, headers),
+            [*_with_content_type(body, headers), *limit_header(limit_key)],
             idempotency_key,
             delay,
         )
@@ -343,9 +368,7 @@ class IngressClient:
         seconds = to_seconds(delay, "delay")
         # Whole milliseconds, and never earlier than what was asked for.
         query = f"?delay={-int(-seconds * 1000 // 1)}ms" if seconds else ""
-        answer = await self._post(
-            f"{path}/send{query}", body, headers, idempotency_key, self._timeout
-        )
+        answer = await self._post(f"{path}{query}", body, headers, idempotency_key, self._timeout)
         return _receipt(answer)
 
     async def _look(self, target: Target | str, look: Look, timeout: Duration | None) -> Answer:

@@ -35,13 +35,19 @@ def segment(name: str, what: str) -> str:
         raise UsageError(f"{what} is no valid Unicode ({exc.reason}): {name!r}") from exc
 
 
-def handler_path(service: str, handler: str, key: str | None) -> str:
-    """Where a handler is called; with ``/send`` behind it, sent to."""
+def handler_path(
+    service: str, handler: str, key: str | None, *, scope: str | None = None, send: bool = False
+) -> str:
+    """Where a handler is called, or sent to."""
     parts = [segment(service, "the service's name")]
     if key is not None:
         parts.append(segment(key, f"the key of {service}/{handler}"))
     parts.append(segment(handler, "the handler's name"))
-    return "/" + "/".join(parts)
+    path = "/" + "/".join(parts)
+    if scope is not None:
+        return f"/restate/scope/{segment(scope, 'the scope')}/{'send' if send else 'call'}{path}"
+
+    return f"{path}/send" if send else path
 
 
 def result_path(invocation_id: str, look: Look) -> str:

@@ -116,6 +116,28 @@ def test_a_delay_is_never_shorter_than_what_was_asked_for(backend: str) -> None:
     ]
 
 
+def test_a_scope_is_in_the_path_and_a_limit_key_in_a_header(backend: str) -> None:
+    """Of calls and sends, by handler and by name."""
+    receipt = answer(202, b'{"invocationId": "inv_1"}')
+    for ask, verb, reply in (
+        (lambda ingress: ingress.call(greet, scope="a", limit_key="b/c"), "call", OK),
+        (lambda ingress: ingress.send(greet, scope="a", limit_key="b/c"), "send", receipt),
+        (
+            lambda ingress: ingress.invoke("Desk", "greet", scope="a", limit_key="b/c"),
+            "call",
+            OK,
+        ),
+        (
+            lambda ingress: ingress.submit("Desk", "greet", scope="a", limit_key="b/c"),
+            "send",
+            receipt,
+        ),
+    ):
+        [seen] = sent(backend, ask, reply)
+        assert f"/restate/scope/a/{verb}/Desk/greet" == seen.target
+        assert "b/c" == seen.headers["x-restate-limit-key"]
+
+
 def test_targets_are_named_in_paths_or_bodies(backend: str) -> None:
     """Idempotency keys and scopes are in bodies: a server decodes none in paths."""
     looks = {
@@ -186,6 +208,8 @@ def test_a_function_is_registered_by_its_arn(backend: str) -> None:
         {"headers": {"Idempotency-Key": "a"}},
         {"headers": {"transfer-encoding": "chunked"}},
         {"timeout": -1},
+        {"limit_key": ""},
+        {"scope": ""},
     ],
 )
 def test_what_a_header_cannot_carry_is_refused_here(backend: str, options: dict[str, Any]) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from durable_trio import (
     Context,
+    IdempotentTarget,
     ObjectContext,
+    RefusedError,
     Service,
     TerminalError,
     VirtualObject,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 SUSPEND = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "0s"}
 V7 = {"RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7": "true"}
+SCOPES = V7 | {"RESTATE_EXPERIMENTAL_ENABLE_VQUEUES": "true"}
 SMALL = {"RESTATE_WORKER__INVOKER__EAGER_STATE_SIZE_LIMIT": "1000 B"}
 
 
@@ -173,5 +176,33 @@ def test_every_version_is_spoken(
             )
         assert [True, "told", ["A", "b"], 418, True] == result
         assert version == row["version"]
+
+    run_bounded(backend, main)
+
+
+def test_scopes_and_limit_keys(backend: str, servers: Servers, request: Any) -> None:
+    """A client's calls and sends have them on a server that has; a target of its scope is found."""
+    service = Service("Scoped")
+
+    @service.handler
+    async def double(ctx: Context, number: int) -> int:
+        return 2 * number
+
+    async def main() -> None:
+        once = request.node.name
+        async with serving(servers(SCOPES), service) as served:
+            ingress = served.ingress
+            assert 6 == await ingress.call(double, 3, scope="one", limit_key="a")
+            sent = await ingress.send(double, 4, scope="one", limit_key="a/b", idempotency_key=once)
+            found = IdempotentTarget("Scoped", "double", once, scope="one")
+            assert 8 == await ingress.attach(found, int)
+            assert 8 == await ingress.output(found, int)
+            [row] = await served.admin.query(
+                f"SELECT scope, limit_key FROM sys_invocation WHERE id = '{sent.invocation_id}'"
+            )
+            assert {"scope": "one", "limit_key": "a/b"} == row
+            with pytest.raises(RefusedError) as caught:
+                await ingress.call(double, 3, limit_key="a")
+            assert 400 == caught.value.code
 
     run_bounded(backend, main)
