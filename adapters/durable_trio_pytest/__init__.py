@@ -10,6 +10,7 @@ fixtures give is ``durable_trio.testing``'s.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -88,5 +89,9 @@ def golden_journals(request: pytest.FixtureRequest) -> GoldenJournals:
 
 
 def _directory(request: pytest.FixtureRequest) -> Path:
-    name = _UNSAFE.sub("-", request.node.name).strip("-")
-    return request.path.parent / _GOLDEN / request.path.stem / name
+    name = request.node.name
+    readable = _UNSAFE.sub("-", name)
+    if readable != name:
+        # Two tests may differ in nothing else.
+        readable = f"{readable.strip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    return request.path.parent / _GOLDEN / request.path.stem / readable

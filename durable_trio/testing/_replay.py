@@ -20,7 +20,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from durable_trio._attempt import Attempt
-from durable_trio._exceptions import InvalidInputError, NonDeterminismError, UsageError
+from durable_trio._exceptions import (
+    InvalidInputError,
+    NonDeterminismError,
+    RetryableError,
+    UsageError,
+)
 from durable_trio._invocation import (
     AttemptCompleted,
     AttemptEnd,
@@ -31,7 +36,7 @@ from durable_trio._invocation import (
 from durable_trio._journal._entries import Completion, Failure, Input, Output, Signal
 from durable_trio._journal._mismatch import branch_of, describe
 from durable_trio._registry import ServiceRegistry
-from durable_trio._source import call_site, frames_to_caller, where
+from durable_trio._source import call_site, frames_to_caller, raised_at, where
 from durable_trio.local._clock import SystemClock
 from durable_trio.local._ids import to_raw
 
@@ -170,6 +175,12 @@ class _Replaying:
 
     def _outcome(self, end: AttemptEnd) -> tuple[ReplayOutcome, BaseException | None]:
         if isinstance(end, AttemptFailed) and not isinstance(end.error, _RecordEnded):
+            if isinstance(end.error, RetryableError) and self._cursor.exhausted:
+                # It polls for something outside, which may be as it was when this was recorded.
+                step = NextStep(f"asks for a retry: {end.error}", "", raised_at(end.error))
+                self._next_steps.append(step)
+                return ReplayOutcome.CONTINUES, None
+
             diverged = isinstance(end.error, NonDeterminismError)
             return ReplayOutcome.DIVERGED if diverged else ReplayOutcome.FAILED, end.error
 

@@ -274,3 +274,18 @@ def test_a_registration_that_is_answered_strangely(backend: str, body: bytes) ->
                 await admin.register_deployment("http://127.0.0.1:9080")
 
     anyio.run(main, backend=backend)
+
+
+def test_the_features_of_a_server(backend: str) -> None:
+    """Those that are on; an answer without any is none of a server's."""
+    version = b'{"version": "1.7.12", "features": {"protocol_v7": true, "vqueues": false}}'
+
+    async def main() -> None:
+        answers = (answer(200, version), answer(200, b'{"version": "1.7.12"}'))
+        async with answering(*answers) as fake, AdminClient(fake.url) as admin:
+            assert frozenset({"protocol_v7"}) == await admin.features()
+            with pytest.raises(BadAnswerError, match="without features"):
+                await admin.features()
+            assert ["/version", "/version"] == [seen.target for seen in fake.seen]
+
+    anyio.run(main, backend=backend)

@@ -378,4 +378,42 @@ STORES: Final = (
     ),
 )
 
-MUTANTS: Final = (*SCHEDULER, *CURSOR, *CANCELLATION, *LEDGER, *RUNTIME, *STORES)
+REPLAYS: Final = (
+    _mutant(
+        "a replay executes steps",
+        "durable_trio/testing/_replay.py",
+        "        self._attempt.bodies.held = True\n",
+        "",
+        "replay/test_replay.py",
+    ),
+    _mutant(
+        "a replay takes state that was not recorded for absent",
+        "durable_trio/testing/_replay.py",
+        "partial_state=True,",
+        "partial_state=False,",
+        "replay/test_replay.py",
+    ),
+    _mutant(
+        "a replay ends before the last notifications",
+        "durable_trio/testing/_replay.py",
+        "        if self._cursor.exhausted:\n            self._attempt.abort",
+        "        if True:\n            self._attempt.abort",
+        "replay/test_replay.py",
+    ),
+    _mutant(
+        "golden journals are named by their times",
+        "durable_trio/testing/_golden.py",
+        "return attrs.evolve(entry, wake_up_time=0)",
+        "return entry",
+        "replay/test_golden.py",
+    ),
+    _mutant(
+        "of a scenario only the last run is kept",
+        "durable_trio/testing/_golden.py",
+        "            self._read_played()\n            self._playing",
+        "            self._playing",
+        "replay/test_golden.py",
+    ),
+)
+
+MUTANTS: Final = (*SCHEDULER, *CURSOR, *CANCELLATION, *LEDGER, *RUNTIME, *STORES, *REPLAYS)

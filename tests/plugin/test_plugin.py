@@ -130,6 +130,28 @@ def test_everything_in_one_project(project: Project) -> None:
     assert recorded != project.goldens()
 
 
+def test_no_two_tests_share_a_directory(pytester: pytest.Pytester) -> None:
+    """Whatever their parameters are; a plain name is kept."""
+    pytester.makepyfile(
+        """
+        import pytest
+
+        seen = []
+
+        @pytest.mark.parametrize("path", ["a/b", "a-b", "a b", "ä"])
+        def test_it(golden_journals, path):
+            seen.append(golden_journals.directory)
+
+        def test_plain(golden_journals, request):
+            assert golden_journals.directory.name == "test_plain"
+            assert golden_journals.directory.parent == request.path.parent / "golden" / request.path.stem
+            assert 4 == len(set(seen)) == len({path.parent for path in seen}) * 4
+            assert not any("/" in path.name or " " in path.name for path in seen)
+        """
+    )
+    pytester.runpytest_inprocess().assert_outcomes(passed=5)
+
+
 def test_it_costs_nothing_when_it_is_not_used(pytester: pytest.Pytester) -> None:
     """Neither durable_trio nor trio is imported for the plugin or its options."""
     pytester.makepyfile(

@@ -19,6 +19,7 @@ from durable_trio import (
     InvalidInputError,
     NonDeterminismError,
     ObjectContext,
+    RetryableError,
     SerializationError,
     Service,
     ServiceOptions,
@@ -244,6 +245,21 @@ def test_an_error_of_the_code_is_told_with_its_line(backend: str) -> None:
     assert f"{line(broken, 3)}: LookupError: no road 0" in str(result)
     with pytest.raises(ExceptionGroup):
         result.check()
+
+
+def test_a_retry_that_is_asked_for_is_no_error(backend: str) -> None:
+    """Where the record ends, that is; where it went on the code does something else."""
+
+    async def polling(parcels: Parcels, ctx: Context, order: str) -> str:
+        await ctx.run(parcels.pack, order)
+        raise RetryableError("the road is closed", retry_after=60)
+
+    ended = replayed(journal(*ARRIVED[:3]), version(polling), backend)
+    going_on = replayed(journal(*ARRIVED), version(polling), backend)
+
+    assert ReplayOutcome.CONTINUES is ended.outcome
+    assert f"asks for a retry: the road is closed, at {line(polling, 2)}" in str(ended)
+    assert ReplayOutcome.FAILED is going_on.outcome
 
 
 def test_a_value_that_cannot_be_decoded_is_told(backend: str) -> None:
