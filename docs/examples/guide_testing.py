@@ -1,14 +1,11 @@
 """For the guide: three ways to test a handler. Run it with pytest, or as a script."""
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 import anyio
 
-from durable_trio import Context, Service, StoreError
-from durable_trio.abc import Write
-from durable_trio.local import LocalRuntime
-from durable_trio.testing import MemoryStore
+from durable_trio import Context, Service
+from durable_trio.testing import VirtualRuntime, crash_everywhere, runtime
 
 greetings = Service("Greetings")
 services = [greetings]
@@ -40,47 +37,29 @@ def test_as_a_function() -> None:
     assert greeting == "Hello Prof Ada"
 
 
-async def in_memory(store: MemoryStore) -> str:
-    async with LocalRuntime(services, store) as runtime:
-        return await runtime.call(greet, "Ada", idempotency_key="once")
+async def in_memory() -> str:
+    async with runtime(services) as rt:
+        return await rt.call(greet, "Ada")
 
 
 def test_on_both_loops() -> None:
     for backend in ("trio", "asyncio"):
-        assert anyio.run(in_memory, MemoryStore(), backend=backend) == "Hello Dr Ada"
+        assert anyio.run(in_memory, backend=backend) == "Hello Dr Ada"
 
 
-def test_killed_at_every_commit() -> None:
+async def ada_is_greeted(rt: VirtualRuntime) -> str:
+    asked.clear()
+    return await rt.call(greet, "Ada")
+
+
+def test_killed_everywhere() -> None:
     """Whenever the process dies, the next one gives the same, and repeats no recorded step."""
-    commit, killed = 0, True
-    while killed:
-        commit += 1
-        asked.clear()
-        store = MemoryStore(after_commit=dying_at(commit))
-        try:
-            anyio.run(in_memory, store)
-            killed = False
-        except StoreError:
-            store.after_commit = None
-            anyio.run(in_memory, store)
-        assert 1 <= len(asked) <= 2  # twice: it had run, and its result was not recorded yet
-    assert commit > 2
-
-
-def dying_at(last: int) -> Any:
-    left = last
-
-    def after_commit(_: Sequence[Write]) -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            raise RuntimeError("killed")
-
-    return after_commit
+    report = anyio.run(crash_everywhere, services, ada_is_greeted)
+    assert report.crashes > 2
 
 
 if __name__ == "__main__":
     test_as_a_function()
     test_on_both_loops()
-    test_killed_at_every_commit()
+    test_killed_everywhere()
     print("3 passed")

@@ -24,6 +24,7 @@ from durable_trio._journal._entries import (
     Entry,
     InvocationId,
     Signal,
+    Sleep,
 )
 from durable_trio._records import (
     AppendEntries,
@@ -139,6 +140,12 @@ class Chronicle:
         known = self.known.get(invocation_id)
         return invocation_id if known is None else known.label
 
+    def labelled(self, text: str) -> str:
+        """A text in which invocations are called as they are here, not by their ids."""
+        for invocation_id, known in self.known.items():
+            text = text.replace(invocation_id, known.label)
+        return text
+
     def place(self, invocation_id: str) -> Place:
         """The way to an invocation from outside."""
         known = self.known.get(invocation_id)
@@ -155,13 +162,15 @@ class Chronicle:
             if notification.signal == CANCEL_SIGNAL:
                 return "CANCEL"
 
-            word = f"signal {notification.signal!r}" if named else f"event {notification.signal}"
-            return f"the {word}"
+            return f"{'signal' if named else 'awakeable'} {notification.signal} arrives"
 
         known = self.known.get(invocation_id)
         command = None if known is None else known.commands.get(notification.completion_id)
         if command is None:
             return f"answer {notification.completion_id}"
+
+        if isinstance(command, Sleep):
+            return f"timer {command.name or 'of a sleep'} fires"
 
         return f"the answer to {Words(invocation_id).action(Step(0, command, command.name))}"
 

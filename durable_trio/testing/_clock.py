@@ -53,7 +53,8 @@ class VirtualClock:
     async def advance(self, duration: Duration) -> None:
         """Let this much time pass, whoever wants it, and everybody do what comes due meanwhile.
 
-        Seconds or ``timedelta``. A run body that waits for something real does not hold it up.
+        Seconds or ``timedelta``. A run body in a thread, or one that waits for something outside
+        of this process, is waited for first; one that waits for an event in here is not.
         """
         timeline = self._timeline
         target = timeline.time + to_seconds(duration, "duration")

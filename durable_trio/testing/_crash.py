@@ -23,14 +23,12 @@ from durable_trio._exceptions import UsageError
 from durable_trio._options import ServiceOptions
 
 from ._chronicle import Chronicle
-from ._golden import record
 from ._performance import Performance, Play
 from ._runtime import lives_of
 from ._stage import Event, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from os import PathLike
 
     from durable_trio._records import Write
     from durable_trio._services import ServiceDefinition
@@ -72,7 +70,6 @@ async def crash_everywhere(
     only: str | None = None,
     defaults: ServiceOptions | None = None,
     seed: int = 0,
-    record_to: str | PathLike[str] | None = None,
 ) -> CrashReport:
     """Run a program, then again for every point at which the process can die, dying there.
 
@@ -94,13 +91,12 @@ async def crash_everywhere(
 
     Raises ``AssertionError`` for the first point that fails, with the journals up to it. The
     point has a name, such as ``"after 7"``; with ``only`` it is the only one. Errors of the
-    undisturbed run are raised as they are. With ``record_to`` every distinct journal is saved
-    in that directory, as by ``record``. A run takes some ten or twenty milliseconds.
+    undisturbed run are raised as they are. A run takes some ten or twenty milliseconds.
     """
     play = Play(tuple(services), scenario, defaults or ServiceOptions(), _UNLOAD_AFTER)
     undisturbed = _Run(play, ())
     await undisturbed.performance.run()
-    trial = _Trial(play, undisturbed, check, record_to)
+    trial = _Trial(play, undisturbed, check)
     problem = trial.problem(undisturbed)
     if problem is not None:
         raise AssertionError(f"even without a crash {problem}")
@@ -206,10 +202,8 @@ class _Trial:
         play: Play[Any],
         undisturbed: _Run,
         check: Callable[[Any], object] | None,
-        record_to: str | PathLike[str] | None,
     ) -> None:
         self._play = play
-        self._record_to = record_to
         self._undisturbed = undisturbed
         self._check = check
 
@@ -237,8 +231,6 @@ class _Trial:
     def problem(self, run: _Run) -> str | None:
         """What is wrong with a run that came to rest."""
         performance = run.performance
-        if self._record_to is not None:
-            record(performance.store, self._record_to)
         if self._check is not None:
             self._check(performance.outcome)
             return performance.effects.wrong()

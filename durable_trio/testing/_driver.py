@@ -5,22 +5,29 @@ Owns the one task that waits until all others wait, and what it does then.
  1. Nothing happens while a task is ready or a commit is on its way.
  2. Time moves by itself only while somebody wants a result and no run body is at work.
     Otherwise it moves as far as it was asked to, and no further.
- 3. A body that waits for virtual time is not at work.
+ 3. A body that waits for virtual time is not at work. One that waits for an event of this
+    process is, but does not hold up time that was asked to move; one that the host works
+    for (a thread, a socket) does.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import anyio
 import anyio.lowlevel
 
-from ._quiescence import wait_all_others_blocked
+from ._quiescence import wait_all_others_blocked, waits_for_the_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._timeline import Timeline
+
+
+LOOK_AGAIN: Final = 0.002
+"""Seconds of real time after which a test that waits for the host is looked at again."""
 
 
 async def drive(
@@ -38,13 +45,18 @@ async def drive(
     """
     while True:
         changed = timeline.watch()
+        # What the host was waited for may have come, and nobody has been told yet.
+        waited = waits_for_the_host()
         await wait_all_others_blocked()
         if pending():
             await anyio.lowlevel.checkpoint()
             continue
 
         working = executing() > timeline.sleeping_bodies
-        if not _move(timeline, working=working, wanted=wanted()):
+        if working and (waited or waits_for_the_host()):
+            with anyio.move_on_after(LOOK_AGAIN):  # a body may begin to wait for something else
+                await changed.wait()
+        elif not _move(timeline, working=working, wanted=wanted()):
             await changed.wait()
 
 

@@ -23,7 +23,7 @@ from durable_trio._registry import ServiceRegistry
 
 from ._chronicle import Chronicle
 from ._footprints import CLIENT, EVERYTHING, WORLD, invocation, observed
-from ._golden import journals_of, record
+from ._golden import journals_of
 from ._performance import Performance, Play, Raised
 from ._reduction import Search
 from ._replay import replay
@@ -32,7 +32,6 @@ from ._stage import EventKind, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from os import PathLike
 
     from durable_trio._services import ServiceDefinition
 
@@ -75,7 +74,6 @@ async def explore(
     schedule: Schedule | None = None,
     independent_steps: bool = False,
     defaults: ServiceOptions | None = None,
-    record_to: str | PathLike[str] | None = None,
 ) -> ExploreReport:
     """Run a program in every order in which its events can come.
 
@@ -97,12 +95,11 @@ async def explore(
     Hypothesis draws (``schedules()``).
 
     In each order, each journal has to replay to itself, every step is executed as often as it
-    has to be, and nobody waits for ever. With ``record_to`` every distinct journal is saved
-    in that directory, as by ``record``. Raises ``AssertionError`` for the first order in
+    has to be, and nobody waits for ever. Raises ``AssertionError`` for the first order in
     which anything fails, with what happened and a line that reproduces it.
     """
     play = Play(tuple(services), scenario, defaults or ServiceOptions(), math.inf)
-    exploring = _Exploring(play, check, independent_steps, record_to)
+    exploring = _Exploring(play, check, independent_steps)
     if schedule is not None:
         await exploring.play_one(schedule)
         return ExploreReport(1, exhaustive=False, events=exploring.events)
@@ -121,10 +118,8 @@ class _Exploring:
         play: Play[Any],
         check: Callable[[Any], object] | None,
         independent_steps: bool,
-        record_to: str | PathLike[str] | None,
     ) -> None:
         self._play = play
-        self._record_to = record_to
         self._check = check
         self._independent_steps = independent_steps
         self._registry = ServiceRegistry(play.services, play.defaults)
@@ -206,9 +201,6 @@ class _Exploring:
             replayed = await replay(journal, self._registry)
             if not replayed.clean:
                 raise AssertionError(f"a journal does not replay to itself: {replayed}")
-
-        if self._record_to is not None:
-            record(performance.store, self._record_to)
 
 
 class _Run:

@@ -15,13 +15,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from durable_trio._exceptions import StoreError
-from durable_trio._journal._entries import Failure, InvocationTarget
+from durable_trio._journal._entries import VOID, Failure, InvocationTarget, Value
 from durable_trio._ledger import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from durable_trio._journal._entries import Value
     from durable_trio._receipt import SendReceipt
     from durable_trio._records import InvocationRecord
     from durable_trio.local._admission import Request
@@ -146,9 +145,19 @@ def _described(name: str, arguments: tuple[Any, ...]) -> str:
     request: Any = arguments[0] if arguments else None
     handler = getattr(request, "handler", None)
     if handler is None:
-        return f"{name} {' '.join(map(str, arguments))}"
+        return " ".join([name, *map(_shown, arguments)]).rstrip()
 
     key = f"/{request.key}" if request.key else ""
     body = request.body.decode(errors="replace")
     word = "send" if name == "submit" else name
     return f"{word} {handler.service_name}{key}/{handler.name}({body})"
+
+
+def _shown(argument: object) -> str:
+    if isinstance(argument, Value):
+        return f"= {argument.content.decode(errors='replace')}"
+
+    if isinstance(argument, Failure):
+        return f"! {argument.code} {argument.message}"
+
+    return "" if argument == VOID else str(argument)

@@ -208,7 +208,7 @@ class VirtualRuntime(LocalRuntime):
 
     async def _turn_of_request(self, what: str) -> None:
         if self._stage is not None:
-            await self._stage.turn(EventKind.REQUEST, what)
+            await self._stage.turn(EventKind.REQUEST, self._stage.chronicle.labelled(what))
 
     @asynccontextmanager
     async def _attempt(self) -> AsyncGenerator[None]:

@@ -28,6 +28,7 @@ import attrs
 from durable_trio._journal._entries import Completion
 from durable_trio._records import TimerKind
 
+from ._driver import LOOK_AGAIN
 from ._quiescence import wait_all_others_blocked, waits_for_the_host
 
 if TYPE_CHECKING:
@@ -45,10 +46,6 @@ if TYPE_CHECKING:
 
 _MOST_EVENTS: Final = 5_000
 """After so many, a program counts as one that never comes to rest."""
-
-
-_LOOK_AGAIN: Final = 0.002
-"""Seconds of real time after which a program that waits for the host is looked at again."""
 
 
 class EventKind(enum.IntEnum):
@@ -225,7 +222,7 @@ class Stage:
                 self._rest()
                 await changed.wait()
             else:
-                with anyio.move_on_after(_LOOK_AGAIN):  # what the host does changes nothing here
+                with anyio.move_on_after(LOOK_AGAIN):  # what the host does changes nothing here
                     await changed.wait()
 
     def _rest(self) -> None:

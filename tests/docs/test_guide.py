@@ -45,6 +45,9 @@ PRINTED = {
     "guide_golden": r"replays cleanly to its end\n",
     "guide_running": r"all quiet\n",
     "guide_testing": r"3 passed\n",
+    "guide_testing_runtime": r"4 passed, in no time\n",
+    "guide_testing_crashes": r"the program does not survive (.*\n)*6 transactions: .*\n",
+    "guide_testing_orders": r"there is an order of events in (.*\n)*16 schedules \(all .*\n",
 }
 
 
@@ -277,4 +280,7 @@ def test_every_example_of_the_guide_is_tested() -> None:
         "guide_restate",
         "guide_running",
         "guide_testing",
+        "guide_testing_crashes",
+        "guide_testing_orders",
+        "guide_testing_runtime",
     }

@@ -31,15 +31,12 @@ from durable_trio.testing import (
     VirtualRuntime,
     _reduction,
     _stage,
-    crash_everywhere,
     explore,
-    replay_all,
     schedules,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from durable_trio import DurableFuture
 
@@ -520,13 +517,3 @@ def test_hypothesis_draws_schedules_and_shrinks_them(anyio_backend: str) -> None
 
 async def last_is_not_c(rt: VirtualRuntime) -> None:
     assert await rt.call(first) != ["c"], "it was c"
-
-
-async def test_journals_are_recorded_for_later(tmp_path: Path) -> None:
-    """Each distinct one, as by ``record``."""
-    await explore(services, calling(first), record_to=tmp_path)
-    replays = await replay_all(tmp_path, services)
-    assert len(replays) == 3
-    assert all(each.clean for each in replays)
-    await crash_everywhere(services, calling(gathered, 2), record_to=tmp_path, double=0)
-    assert len(await replay_all(tmp_path, services)) > 3
