@@ -1,8 +1,8 @@
 """1,000 branches and 1,000 runs, durable on the memory store, against a plain anyio task group.
 
-Each side does the same: a branch waits once; a run's body waits once and returns. Measured
-within one event loop, from inside, without starting it. Not measured: bodies that do any
-work, and the file journal (see bench_runtime.py).
+Each side does the same: a branch waits once; a run's body waits once and returns. Measured in
+processor time, within one event loop, from inside, without starting it. Not measured: bodies
+that do any work, and the file journal (see bench_runtime.py).
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ def timed(work: Callable[[], Awaitable[object]], backend: str) -> float:
     """Microseconds a branch."""
 
     async def main() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         await work()
-        return (time.perf_counter() - start) / WIDTH * 1e6
+        return (time.process_time() - start) / WIDTH * 1e6
 
     return anyio.run(main, backend=backend)
 
@@ -93,9 +93,9 @@ def durable(handler: Any, backend: str) -> float:
 
     async def main() -> float:
         async with LocalRuntime([bench], MemoryStore()) as runtime:
-            start = time.perf_counter()
+            start = time.process_time()
             await runtime.call(handler)
-            return (time.perf_counter() - start) / WIDTH * 1e6
+            return (time.process_time() - start) / WIDTH * 1e6
 
     return anyio.run(main, backend=backend)
 

@@ -9,7 +9,7 @@ invocations are measured as resident memory, in a fresh process, after as many w
 before, so that pools and caches are warm.
 
 Needs Linux, npm for the server (see tests/restate/server.py), and for the peers
-``pip install restate-sdk granian`` and
+``pip install restate-sdk hypercorn granian`` and
 ``npm install --prefix ~/.cache/durable-trio-bench @restatedev/restate-sdk node@22``; whoever is not
 there is left out and named.
 
@@ -97,7 +97,10 @@ def contenders() -> Iterator[Contender]:
     """Ours, and those of the peers that are installed; the others are named."""
     python = (sys.executable, str(_HERE / "endpoints" / "ours.py"))
     for backend in ("trio", "asyncio"):
-        yield Contender(f"ours, {backend}, Hypercorn", python, ("hypercorn", backend), ours=True)
+        yield Contender(f"ours, {backend}", python, ("own", backend), ours=True)
+        if importlib.util.find_spec("hypercorn"):
+            arguments = ("hypercorn", backend)
+            yield Contender(f"ours, {backend}, Hypercorn", python, arguments, ours=True)
     if importlib.util.find_spec("granian"):
         yield Contender("ours, asyncio, Granian", python, ("granian", "asyncio"), ours=True)
     peer = (sys.executable, str(_HERE / "endpoints" / "restate_sdk.py"))

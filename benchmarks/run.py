@@ -1,6 +1,6 @@
 """Run the benchmarks and print their figures with their spread.
 
-    python benchmarks/run.py [--only NAME ...] [--rounds 5] [--json FILE]
+    python benchmarks/run.py [--only NAME ...] [--rounds 5] [--json FILE] [--pictures DIRECTORY]
 
 Installs nothing. Every figure is the median of alternating rounds; what each benchmark does not
 measure is said in its own file.
@@ -18,7 +18,18 @@ from pathlib import Path
 # The wire benchmark starts servers as the tests do.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-NAMES = ("concurrency", "runtime", "replay", "waiting", "serde", "wire", "http")
+NAMES = (
+    "concurrency",
+    "runtime",
+    "replay",
+    "growth",
+    "waiting",
+    "import",
+    "serde",
+    "peers",
+    "wire",
+    "http",
+)
 
 
 def main() -> None:
@@ -27,13 +38,19 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=NAMES, default=list(NAMES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
+    parser.add_argument("--pictures", type=Path, help="draw pictures into this directory")
     options = parser.parse_args()
     results: dict[str, list[dict[str, object]]] = {}
     print(f"Python {platform.python_version()} on {platform.machine()}, {options.rounds} rounds")
     for name in options.only:
         print(f"\n{name}")
         results[name] = []
-        for figure in importlib.import_module(f"bench_{name}").measure(options.rounds):
+        module = importlib.import_module(f"bench_{name}")
+        figures = module.measure(options.rounds)
+        if options.pictures is not None and hasattr(module, "picture"):
+            picture = options.pictures / f"{name}.svg"
+            picture.write_text(module.picture(figures), "utf-8")
+        for figure in figures:
             print(f"  {figure}")
             results[name].append(
                 {"name": figure.name, "unit": figure.unit, "values": list(figure.values)}

@@ -53,6 +53,7 @@ LONG_BACKOFF: Final = 10.0
 class RunBody:
     """One run's body: what to call, and how."""
 
+    bodies: Bodies
     completion_id: int
     command_index: int
     name: str
@@ -81,6 +82,10 @@ class RunBody:
     def over(self) -> bool:
         """Whether nobody takes its result any more: it was cancelled, or the attempt has ended."""
         return self.future.done or self.future._scheduler.closed
+
+    def abort(self) -> None:
+        """Its future was cancelled."""
+        self.bodies.abort(self)
 
 
 class Bodies:

@@ -61,7 +61,7 @@ from ._promise import DurablePromise
 from ._request import ReplayAwareLogger, Request
 from ._retry import RetryPolicy
 from ._state import UNKNOWN, StateView
-from ._step import step_of
+from ._step import ContentDecoder, content_of, step_of
 from ._target import Argument, CallTarget, check_key
 from ._task import DurableTask, running_task
 from .serde import serde_for
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 
     from ._attempt import Attempt
     from ._duration import Duration
-    from ._journal._entries import Input, Result
+    from ._journal._entries import Input
     from .abc import Serde
 
 T = TypeVar("T")
@@ -157,10 +157,11 @@ class Context:
         future: DurableFuture[Any] = DurableFuture(
             attempt.scheduler, entry_name, scope=task.scope, leaf=completion_id
         )
-        serde = serde or step.serde
-        ledger.expect(completion_id, future, _Decode(serde))
+        decode = step.decode if serde is None else ContentDecoder(serde)
+        ledger.expect(completion_id, future, decode)
         if completion_id not in attempt.known:
             body = RunBody(
+                bodies=attempt.bodies,
                 completion_id=completion_id,
                 command_index=ledger.commands - 1,
                 name=entry_name,
@@ -168,12 +169,12 @@ class Context:
                 function=function,
                 args=args,
                 policy=retry or _DEFAULT_RETRY,
-                serde=serde,
+                serde=decode.serde,
                 in_thread=on_thread and not step.is_async,
                 inline=not on_thread and not step.is_async,
                 context=contextvars.copy_context(),
             )
-            future._on_cancel(lambda: attempt.bodies.abort(body))
+            future._on_cancel(body.abort)
             attempt.bodies.add(body)
         return future
 
@@ -299,7 +300,9 @@ class Context:
             future._on_cancel(
                 lambda: ledger.cancel_callee(invocation, invocation_completion, entry_name)
             )
-        ledger.expect(completion_id, future, lambda result: target.decode_output(_content(result)))
+        ledger.expect(
+            completion_id, future, lambda result: target.decode_output(content_of(result))
+        )
         return future
 
     @overload
@@ -490,7 +493,7 @@ class Context:
         future: DurableFuture[Any] = DurableFuture(
             self._attempt.scheduler, name, scope=task.scope, leaf=(signal,)
         )
-        self._attempt.ledger.listen(signal, future, _Decode(serde))
+        self._attempt.ledger.listen(signal, future, ContentDecoder(serde))
         return future
 
     def _complete_awakeable(self, id: str, result: Value | Failure) -> None:  # noqa: A002
@@ -669,22 +672,6 @@ def current_context() -> Context:
     """The context of the handler that is running. ``NotDurableTaskError`` where none is."""
     context: Context = running_task("current_context").scheduler.handler_context
     return context
-
-
-class _Decode:
-    """Decodes a result's content with a serde."""
-
-    __slots__ = ("_serde",)
-
-    def __init__(self, serde: Serde[Any]) -> None:
-        self._serde = serde
-
-    def __call__(self, result: Result) -> Any:
-        return self._serde.deserialize(_content(result))
-
-
-def _content(result: Result) -> bytes:
-    return result.content if isinstance(result, Value) else b""
 
 
 def _invocation_id(result: Any) -> str:

@@ -66,6 +66,7 @@ class DurableFuture(Generic[T_co]):
         "_cancel_operation",
         "_decode",
         "_ended_at",
+        "_first",
         "_inputs",
         "_kind",
         "_leaf",
@@ -102,7 +103,10 @@ class DurableFuture(Generic[T_co]):
         self._status = FutureStatus.PENDING
         self._open = True
         self._value: Any = None
+        self._first: DurableTask | None = None
+        """The task that has waited for longest. Nearly always it is the only one."""
         self._waiters: dict[object, Callable[[], object]] | None = None
+        """Those that came after it."""
         self._inputs: Collection[DurableFuture[Any]] = ()
         self._kind: AwaitKind | None = None
         if scope is not None:
@@ -207,7 +211,10 @@ class DurableFuture(Generic[T_co]):
         scope, self._scope = self._scope, None
         if scope is not None:
             scope._disown(self)
+        first, self._first = self._first, None
         waiters, self._waiters = self._waiters, None
+        if first is not None:
+            first.wake()
         if waiters:
             for tell in waiters.values():
                 tell()
@@ -235,8 +242,18 @@ class DurableFuture(Generic[T_co]):
 
     def _unsubscribe(self, key: object) -> None:
         """Take a subscription back."""
-        if self._waiters is not None:
+        if key is self._first:
+            self._first = None
+        elif self._waiters is not None:
             self._waiters.pop(key, None)
+
+    def _abandoned_by(self, task: DurableTask) -> bool:
+        """Give up waiting, because the task is cancelled; False if it has to wait all the same."""
+        if self._holds():
+            return False
+
+        self._unsubscribe(task)
+        return True
 
     def _move_to(self, scope: CancelScope | None) -> None:
         """Make it end with another scope, or with none."""
@@ -283,9 +300,11 @@ class DurableFuture(Generic[T_co]):
 
     def _park(self, task: DurableTask) -> Generator[Trap, Any, None]:
         """Wait for the end; interruptible unless ``holds``."""
-        self._subscribe(task, task.wake)
+        if self._first is None and not self._waiters:
+            self._first = task
+        else:
+            self._subscribe(task, task.wake)
         task.waiting_on = self
-        task.abort = _Abort(self, task)
         try:
             yield Trap.PARK
         finally:
@@ -313,22 +332,6 @@ class DurableFuture(Generic[T_co]):
     def _error(self) -> BaseException:
         value = self._value
         return value if isinstance(value, BaseException) else value()
-
-
-class _Abort:
-    """Takes a task out of a future's waiters, unless the future has to be waited for."""
-
-    __slots__ = ("future", "task")
-
-    def __init__(self, future: DurableFuture[Any], task: object) -> None:
-        self.future, self.task = future, task
-
-    def __call__(self) -> bool:
-        if self.future._holds():
-            return False
-
-        self.future._unsubscribe(self.task)
-        return True
 
 
 class _Wait:

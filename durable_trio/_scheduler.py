@@ -227,7 +227,7 @@ class Scheduler:
         """Unwind: cancel every parked task. The caller runs the scheduler until it is quiescent."""
         self.closed = True
         for task in list(self.tasks):
-            if task.state is TaskState.PARKED and task.abort is not None:
+            if task.state is TaskState.PARKED and task.interruptible:
                 task.state = TaskState.READY
                 task.abort = None
                 task.to_throw = self.cancelled()

@@ -14,12 +14,31 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 
 from ._exceptions import DefinitionError
+from ._journal._entries import Value
 from .serde import serde_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._journal._entries import Result
     from .abc import Serde
+
+
+class ContentDecoder:
+    """Decodes a result's content with a serde."""
+
+    __slots__ = ("serde",)
+
+    def __init__(self, serde: Serde[Any]) -> None:
+        self.serde = serde
+
+    def __call__(self, result: Result) -> Any:
+        return self.serde.deserialize(content_of(result))
+
+
+def content_of(result: Result) -> bytes:
+    """The bytes of a result; none if it has no value."""
+    return result.content if isinstance(result, Value) else b""
 
 
 @attrs.frozen
@@ -30,11 +49,17 @@ class Step:
     """What a run of it is called."""
     function_name: str
     is_async: bool
-    serde: Serde[Any]
+    decode: ContentDecoder
+    """Decodes what it has returned."""
     returns: object
     """Its annotation, which a closure may evaluate anew each time it is made."""
     kept: tuple[object, object] | None
     """Kept alive, so that their ``id`` stays their own."""
+
+    @property
+    def serde(self) -> Serde[Any]:
+        """What its result is encoded and decoded with."""
+        return self.decode.serde
 
 
 # By the code of a function and that of what it wraps: all that one decorator makes of
@@ -75,7 +100,7 @@ def _inspect(function: Callable[..., Any], kept: tuple[object, object] | None) -
         name=name.strip("<>"),
         function_name=name,
         is_async=inspect.iscoroutinefunction(inner),
-        serde=_serde_of(inner),
+        decode=ContentDecoder(_serde_of(inner)),
         returns=getattr(function, "__annotations__", {}).get("return"),
         kept=kept,
     )

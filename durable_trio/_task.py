@@ -6,8 +6,8 @@ runs when is the scheduler's, what a task waits for the future's or primitive's.
  1. A task runs only when the scheduler steps it; ``scheduler.running`` names it then.
  2. A parked task is woken exactly once per park: by ``wake``, ``interrupt`` or at the
     attempt's end. Whoever comes first decides what the wait yields (as in trio).
- 3. ``interrupt`` asks the wait's ``abort`` first; it may refuse, and then the task
-    stays parked. A wait without ``abort`` (a nursery's exit) is never interrupted.
+ 3. ``interrupt`` asks the future, or the wait's ``abort``, first; it may refuse, and then the
+    task stays parked. A wait without either (a nursery's exit) is never interrupted.
  4. ``sequence`` numbers tasks in the order of their creation, which is also the order
     in which a cancellation wakes them.
 """
@@ -57,7 +57,8 @@ class DurableTask:
 
     state: TaskState = TaskState.READY
     abort: Callable[[], bool] | None = None
-    """Undoes the current wait; False refuses. None: the wait cannot be interrupted."""
+    """Undoes the current wait for anything but a future; False refuses. None: it cannot be
+    interrupted."""
     handle: DurableFuture[Any] | None = None
     """What a nursery gave out for it."""
     waiting_on: DurableFuture[Any] | None = None
@@ -77,12 +78,24 @@ class DurableTask:
 
     def interrupt(self) -> None:
         """Make a parked task ready; its wait raises the host's cancelled exception."""
-        if self.state is TaskState.PARKED and self.abort is not None and self.abort():
+        if self.state is TaskState.PARKED and self._give_up_waiting():
             self.state = TaskState.READY
             self.to_throw = self.scheduler.cancelled()
             self.abort = None
             self.cancellations += 1
             self.scheduler.ready.append(self)
+
+    @property
+    def interruptible(self) -> bool:
+        """Whether the current wait can be given up at all."""
+        return self.waiting_on is not None or self.abort is not None
+
+    def _give_up_waiting(self) -> bool:
+        future = self.waiting_on
+        if future is not None:
+            return future._abandoned_by(self)
+
+        return self.abort is not None and self.abort()
 
     def child_path(self, name: str) -> str:
         """The path of the next child of this name: ``parent[0]/name[3]``."""

@@ -1,6 +1,6 @@
 """The wire benchmark's handlers as durable_trio code, served for one run of it.
 
-    python benchmarks/endpoints/ours.py NAME PORT (hypercorn|granian) (trio|asyncio)
+    python benchmarks/endpoints/ours.py NAME PORT (own|hypercorn|granian) (trio|asyncio)
 
 The handlers of the three files in this directory do the same; a change belongs into all of them.
 """
@@ -94,8 +94,21 @@ def main(name: str, port: str, server: str, backend: str) -> None:
         ).serve()
         return
 
+    app = endpoint([services(name)])
+    bind = f"127.0.0.1:{port}"
+
     async def run() -> None:
-        await serve(endpoint([services(name)]), f"127.0.0.1:{port}")
+        if server == "own":
+            await serve(app, bind)
+            return
+
+        config: Any = import_module("hypercorn.config").Config()
+        config.bind = [bind]
+        # As our own server has them: without, figures would be of Hypercorn's defaults.
+        config.h2_max_concurrent_streams = 1_000
+        config.max_app_queue_size = 1_000
+        config.keep_alive_max_requests = sys.maxsize
+        await import_module(f"hypercorn.{backend}").serve(app, config)
 
     anyio.run(run, backend=backend)
 

@@ -75,7 +75,7 @@ def main(name: str, port: str, server: str) -> None:
 
     config: Any = import_module("hypercorn.config").Config()
     config.bind = [f"127.0.0.1:{port}"]
-    # As durable_trio's own serve() sets them: without, figures would be of Hypercorn's defaults.
+    # As durable_trio's own server has them: without, figures would be of Hypercorn's defaults.
     config.h2_max_concurrent_streams = 1_000
     config.max_app_queue_size = 1_000
     config.keep_alive_max_requests = sys.maxsize

@@ -67,8 +67,8 @@ SCHEDULER: Final = (
     _mutant(
         "a wait that may not be interrupted is interrupted",
         "durable_trio/_task.py",
-        "self.abort is not None and self.abort():",
-        "self.abort is not None and (self.abort() or True):",
+        "return future._abandoned_by(self)",
+        "return future._abandoned_by(self) or True",
         "core/test_cancelled_calls.py",
     ),
     _mutant(
