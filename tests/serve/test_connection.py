@@ -184,7 +184,7 @@ def test_a_client_that_says_nothing(backend: str, first: bytes) -> None:
                 group.start_soon(connection.serve)
             await anyio.wait_all_tasks_blocked()
             connections[0].tick(9.9)
-            connections[1].drain()
+            connections[1].drain(5.0)
             await anyio.wait_all_tasks_blocked()
             assert (patient.closed, drained.closed) == (False, True)
             connections[0].tick(10.0)

@@ -323,8 +323,8 @@ def test_draining() -> None:
     """An idle connection closes at once, a busy one after its response, which says so."""
     idle, busy = Client(), Client()
     busy.send(b"GET / HTTP/1.1\r\nHost: me\r\n\r\n")
-    idle.server.drain()
-    busy.server.drain()
+    idle.server.drain(5.0)
+    busy.server.drain(5.0)
     assert idle.server.closed
     assert not busy.server.closed
 

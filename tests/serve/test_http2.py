@@ -229,41 +229,57 @@ def test_a_client_that_is_gone() -> None:
 # -- draining
 
 
-def test_draining() -> None:
-    """The client is told, what was on its way is answered, what comes later is refused."""
+@pytest.mark.parametrize("patience", [0.0, 9.0])
+def test_draining(patience: float) -> None:
+    """The client is told when its streams have ended, or patience has; what comes is answered."""
     client = RawClient()
     client.send(frame(0x1, 0x5, 1, block()))
-    client.server.drain()
+    client.server.tick(0.1)
+    client.server.drain(patience)
+    client.server.drain(patience)
+    client.send(frame(0x1, 0x5, 3, block()))
+    if patience:
+        client.server.tick(4.9)
+        for stream in (1, 3):
+            client.send(b"")
+            assert client.of(GoAwayFrame) == []
+            client.server.respond(stream, 200, [])
+            client.server.finish(stream)
+        client.server.tick(5.8)
+        client.send(b"")
+        assert client.of(GoAwayFrame) == []
+        client.server.tick(5.9)
     client.send(b"")
     (notice,) = client.of(GoAwayFrame)
     assert (notice.last_stream_id, notice.error_code) == (LAST, ErrorCodes.NO_ERROR)
 
-    client.send(frame(0x1, 0x5, 3, block()))
+    client.send(frame(0x1, 0x5, 5, block()))
     (probe,) = client.of(PingFrame)
     client.send(frame(0x6, 1, 0, probe.opaque_data))
-    assert client.of(GoAwayFrame)[1].last_stream_id == 3
-    client.send(frame(0x1, 0x5, 5, block()))
+    assert client.of(GoAwayFrame)[1].last_stream_id == 5
+    client.send(frame(0x1, 0x5, 7, block()))
     (refused,) = client.of(RstStreamFrame)
-    assert (refused.stream_id, refused.error_code) == (5, ErrorCodes.REFUSED_STREAM)
+    assert (refused.stream_id, refused.error_code) == (7, ErrorCodes.REFUSED_STREAM)
 
-    for stream in (1, 3):
+    for stream in (5,) if patience else (1, 3, 5):
         assert not client.server.closed
         client.server.respond(stream, 200, [])
         client.server.finish(stream)
     assert client.server.closed
     client.send(b"")
-    assert len(client.of(HeadersFrame)) == 2
+    assert len(client.of(HeadersFrame)) == 3
 
 
 def test_draining_when_idle() -> None:
     """A connection without a request is closed when the client has had time to hear of it."""
     client = RawClient()
-    client.server.drain()
-    client.server.drain()
+    client.server.tick(1.0)
+    client.server.drain(5.0)
+    client.server.drain(5.0)
     client.send(b"")
     assert len(client.of(GoAwayFrame)) == 1
     assert not client.server.closed
-    client.server.tick(1.0)
+    client.server.tick(2.0)
 
     assert client.server.closed
 

@@ -92,12 +92,12 @@ class Connection:
                 serving.exchange.close()
             await anyio.aclose_forcefully(self._stream)
 
-    def drain(self) -> None:
-        """Take no more requests, and close when those there are have been answered."""
+    def drain(self, patience: float) -> None:
+        """Close when all requests have been answered, see ``HttpConnection.drain``."""
         if self._http is None:
             self.cut()
         else:
-            self._http.drain()
+            self._http.drain(patience)
             self._output.set()
 
     def cut(self) -> None:
@@ -254,7 +254,7 @@ class Connection:
                     await self._output.wait()
             self._closed_at = self._now
             await self._end_sending()
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             self.cut()
 
     def _collect(self, http: HttpConnection) -> None:

@@ -200,7 +200,7 @@ class Http1Connection:
         if stream == self._stream and self._answering:
             self._end_all()
 
-    def drain(self) -> None:
+    def drain(self, patience: float) -> None:  # noqa: ARG002  # one request at a time
         self._draining = True
         if self._idle_since is not None:
             self._closed = True

@@ -8,7 +8,9 @@ application's business; ``_protocol.py`` says what they are told and may do.
     back to the stream's window only then, and to the connection's always.
  3. A response may end before its request: what still comes is dropped, and after a while
     the stream is reset without an error.
- 4. Draining says so first, and takes what was on its way until the client has heard of it.
+ 4. A connection that drains tells its client to leave (GOAWAY) when it is quiet, and while it
+    has streams only when patience is at an end: clients may finish their streams then, but
+    not all do. What was on its way is taken until the client has heard of it.
 """
 
 from __future__ import annotations
@@ -47,6 +49,9 @@ _MAX_FRAME: Final = 64 * 1024
 """Bytes of a response in one frame, however many the client takes."""
 _CONGESTED: Final = 64 * 1024
 """Bytes of answers to frames that may wait before reading stops."""
+_QUIET: Final = 1.0
+"""Seconds without a request, after which a connection that drains is taken to be done: what
+has just suspended may be resumed at once."""
 _NOTICE: Final = 1.0
 """Seconds for a client to hear that the connection drains."""
 _PING: Final = b"durable?"
@@ -73,8 +78,11 @@ class Http2Connection:
         self._established = False
         self._heard = False
         self._pinged_at: float | None = None
+        self._patient_until: float | None = None
+        """Until when a client is not told to leave unless it has no stream open; None: it may
+        stay."""
         self._noticed_at: float | None = None
-        """When the client was told that the connection drains."""
+        """When the client was told to leave."""
         self._last_stream = _LAST_STREAM
         """The last stream that is answered."""
         self._leaving = False
@@ -224,8 +232,10 @@ class Http2Connection:
 
         if self._noticed_at is not None and now - self._noticed_at >= _NOTICE:
             self._take_no_more()
+        elif self._patient_until is not None:
+            self._leave_if_quiet()
         elif idle is not None and now - idle >= limits.idle_timeout:
-            self.drain()
+            self.drain(0.0)
         return self._expire(now)
 
     def _is_silent(self, now: float) -> bool:
@@ -313,11 +323,10 @@ class Http2Connection:
         if found is not None:
             self._reset(found, ErrorCodes.INTERNAL_ERROR)
 
-    def drain(self) -> None:
-        if self._noticed_at is None and not self._closed:
-            self._noticed_at = self._now
-            self._h2.go_away(_LAST_STREAM, ErrorCodes.NO_ERROR)
-            self._h2.ping(_DRAINING)
+    def drain(self, patience: float) -> None:
+        if self._patient_until is None:
+            self._patient_until = self._now + patience
+            self._leave_if_quiet()
 
     # -- the socket
 
@@ -404,6 +413,16 @@ class Http2Connection:
         return stream
 
     # -- the end
+
+    def _leave_if_quiet(self) -> None:
+        """Tell the client to leave, if it is time to, and find out when it has heard of it."""
+        now, idle = self._now, self._idle_since
+        quiet = idle is not None and now - idle >= _QUIET
+        over = self._patient_until is not None and now >= self._patient_until
+        if (quiet or over) and self._noticed_at is None and not self._closed:
+            self._noticed_at = now
+            self._h2.go_away(_LAST_STREAM, ErrorCodes.NO_ERROR)
+            self._h2.ping(_DRAINING)
 
     def _take_no_more(self) -> None:
         """The client has heard that this connection drains: nothing more is on its way."""

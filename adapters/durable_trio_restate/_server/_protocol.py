@@ -98,8 +98,12 @@ class HttpConnection(Protocol):
         """The response will never be complete."""
         ...
 
-    def drain(self) -> None:
-        """Take no more requests, and close when those there are have ended."""
+    def drain(self, patience: float) -> None:
+        """Close when the requests that there are have ended.
+
+        More may come for ``patience`` seconds, from a client that could only be kept from it
+        by failing those.
+        """
         ...
 
     # -- the socket

@@ -4,8 +4,9 @@ Owns accepting, how many connections there are, their clock, and draining.
 
  1. No client can end it: trouble with a socket ends that connection, and running out of
     file descriptors makes it wait.
- 2. It ends in this order: no more connections; clients are told; attempts suspend, those at
-    work end first; what is left after the shutdown's timeout is cut.
+ 2. It ends in this order: no more connections; attempts suspend, those at work end first; a
+    client whose streams have ended is told to leave, any other one after half the shutdown's
+    timeout; what is left after all of it is cut.
 """
 
 from __future__ import annotations
@@ -115,15 +116,15 @@ class Server:
                 anyio.notify_closing(listener)
                 listener.close()
             with anyio.move_on_after(shutdown_timeout):
-                await self._drain()
+                await self._drain(shutdown_timeout / 2)
             for connection in self._connections:
                 connection.cut()
             await self._until_vacant()
             tasks.cancel_scope.cancel()
 
-    async def _drain(self) -> None:
+    async def _drain(self, patience: float) -> None:
         for connection in tuple(self._connections):
-            connection.drain()
+            connection.drain(patience)
         await self._endpoint.drain()
         await self._until_vacant()
 
