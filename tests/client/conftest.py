@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     ]
 
 
+ONE_WORKER = pytest.mark.xdist_group("clients of a Restate server")
+"""One server, however many processes the tests run in."""
+
+
 @attrs.frozen
 class Restate:
     """A running server that has the services."""
@@ -57,7 +61,7 @@ def restate(tmp_path_factory: pytest.TempPathFactory) -> Generator[Restate]:
         yield Restate(str(server.ingress.base_url), str(server.admin.base_url), process.uri)
 
 
-@pytest.fixture(params=["embedded", "restate"])
+@pytest.fixture(params=["embedded", pytest.param("restate", marks=ONE_WORKER)])
 def urls(request: pytest.FixtureRequest) -> Urls:
     """The URLs of an ingress and of its admin port: the embedded runtime's, and Restate's."""
     if request.param == "restate":
@@ -98,7 +102,7 @@ def clients(urls: Urls) -> Clients:
     return connected
 
 
-@pytest.fixture(params=["in process", "embedded", "restate"])
+@pytest.fixture(params=["in process", "embedded", pytest.param("restate", marks=ONE_WORKER)])
 def anywhere(request: pytest.FixtureRequest) -> Anywhere:
     """Whatever is an ``Ingress`` and an ``Admin``: the runtime itself, or a client of a server."""
     where: str = request.param

@@ -13,6 +13,7 @@ from durable_trio.local import LocalRuntime
 from durable_trio.local.http import HttpIngress
 from durable_trio.testing import MemoryStore
 
+from .conftest import ONE_WORKER
 from .services import add, box, counter, desk, taken, wait
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def test_signals_are_for_the_embedded_ingress(backend: str, clients: Clients) ->
     anyio.run(main, backend=backend)
 
 
+@ONE_WORKER
 def test_a_deployment_is_registered(backend: str, restate: Restate) -> None:
     """Its services are named; once more is fine, and one that nobody serves is refused."""
 
@@ -114,6 +116,7 @@ def test_a_deployment_is_registered(backend: str, restate: Restate) -> None:
     anyio.run(main, backend=backend)
 
 
+@ONE_WORKER
 def test_a_query_gives_rows(backend: str, restate: Restate) -> None:
     """As mappings by column; wrong SQL is refused with what is wrong."""
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     Servers: TypeAlias = Callable[[Mapping[str, str]], RestateServer]
 
 
+ONE_WORKER = pytest.mark.xdist_group("Restate servers")
+"""For tests that take ``servers``: those of one process, however many there are."""
+
+
 @pytest.fixture(params=["trio", "asyncio"])
 def backend(request: pytest.FixtureRequest) -> str:
     """The host that a test runs on."""

@@ -27,6 +27,7 @@ from durable_trio import (
     wait_first,
 )
 
+from .conftest import ONE_WORKER
 from .served import serving
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from durable_trio import CallFuture, OnCancel
 
     from .conftest import Servers
+
+pytestmark = ONE_WORKER
 
 DEFAULT: dict[str, str] = {}
 SUSPEND = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "0s"}

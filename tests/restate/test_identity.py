@@ -18,6 +18,7 @@ from durable_trio import Context, DefinitionError, RefusedError, Service
 from durable_trio_restate import IdentityError
 from durable_trio_restate._identity import IdentityVerifier, audience_of
 
+from .conftest import ONE_WORKER
 from .served import serving
 
 if TYPE_CHECKING:
@@ -211,6 +212,7 @@ def test_the_audience(path: str, audience: str) -> None:
     assert audience_of(path) == audience
 
 
+@ONE_WORKER
 def test_a_real_server_signs(
     backend: str, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

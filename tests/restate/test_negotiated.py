@@ -25,12 +25,15 @@ from durable_trio import (
 )
 from durable_trio_restate import _manifest
 
+from .conftest import ONE_WORKER
 from .served import Served, serving
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .conftest import Servers
+
+pytestmark = ONE_WORKER
 
 SUSPEND = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "0s"}
 V7 = {"RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7": "true"}
