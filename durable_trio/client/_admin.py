@@ -6,15 +6,16 @@ embedded runtime's ingress, which is its admin port as well, the operations on i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast, overload
 
 import attrs
 
 from durable_trio import _json
 from durable_trio._duration import to_seconds
 from durable_trio._exceptions import BadAnswerError, RefusedError
+from durable_trio.serde import serde_for
 
-from ._paths import invocation_path
+from ._paths import invocation_path, segment
 from ._transport import MAX_BODY_SIZE, Transport
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from durable_trio._retry import RetryPolicy
 
     from ._answers import Answer
+
+T = TypeVar("T")
 
 _UNAVAILABLE: Final = frozenset({408, 429, 502, 503, 504})
 """Any other status is the server's word on what was asked for, 500 for a wrong query say."""
@@ -173,6 +176,52 @@ class AdminClient:
 
         return cast("list[dict[str, Any]]", rows)
 
+    @overload
+    async def get_state(self, service: str, key: str) -> dict[str, bytes]: ...
+    @overload
+    async def get_state(self, service: str, key: str, type: type[T]) -> dict[str, T]: ...
+    async def get_state(
+        self,
+        service: str,
+        key: str,
+        type: Any = bytes,  # noqa: A002
+    ) -> dict[str, Any]:
+        """The state of an object or workflow key, each entry decoded as ``type``."""
+        rows = await self.query(
+            f"SELECT key, value FROM state WHERE service_name = {_literal(service)} "  # noqa: S608
+            f"AND service_key = {_literal(key)} ORDER BY key"
+        )
+        serde = serde_for(type)
+        try:
+            return {
+                str(row["key"]): serde.deserialize(bytes.fromhex(row.get("value", "")))
+                for row in rows
+            }
+        except (KeyError, TypeError, ValueError) as exc:
+            raise BadAnswerError(
+                f"a query for state was answered with other columns: {exc}"
+            ) from exc
+
+    async def set_state(
+        self,
+        service: str,
+        key: str,
+        values: Mapping[str, Any],
+        type: Any = bytes,  # noqa: A002
+    ) -> None:
+        """Replace the whole state of an object key, each entry encoded as ``type``.
+
+        The server has been asked to when this returns: it does so when no exclusive handler
+        of the key runs. ``RefusedError`` for a service that has no state.
+        """
+        serde = serde_for(type)
+        encoded = {name: list(serde.serialize(value)) for name, value in values.items()}
+        await self._json(
+            f"/services/{segment(service, 'the name of the service')}/state",
+            {"object_key": key, "new_state": encoded},
+            safe=False,
+        )
+
     async def features(self) -> frozenset[str]:
         """The optional features of a Restate server that are switched on, by its own names."""
         answer = await self._transport.request(
@@ -211,3 +260,8 @@ class AdminClient:
         except RefusedError as error:
             if error.code != _CONFLICT:
                 raise
+
+
+def _literal(text: str) -> str:
+    """A text in SQL."""
+    return "'" + text.replace("'", "''") + "'"

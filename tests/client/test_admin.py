@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from durable_trio import RefusedError, TerminalError
+from durable_trio import RefusedError, SerializationError, TerminalError
 from durable_trio.client import AdminClient, Deployment, IngressClient
 from durable_trio.local import LocalRuntime
 from durable_trio.local.http import HttpIngress
@@ -136,6 +136,27 @@ def test_a_query_gives_rows(backend: str, restate: Restate) -> None:
             for wrong in ("SELEC", "SELECT nothing"):
                 with pytest.raises(RefusedError, match="Datafusion"):
                     await admin.query(wrong)
+
+    anyio.run(main, backend=backend)
+
+
+@ONE_WORKER
+def test_state_is_read_and_replaced(backend: str, restate: Restate) -> None:
+    """Of a key that may be anything; a service without state refuses."""
+
+    async def main() -> None:
+        key = f"it's {backend}/ 1"
+        async with AdminClient(restate.admin) as admin, IngressClient(restate.ingress) as ingress:
+            assert {} == await admin.get_state("Counter", key)
+            assert 5 == await ingress.call(add, 5, key=key)
+            assert {"total": b"5"} == await admin.get_state("Counter", key)
+            await admin.set_state("Counter", key, {"total": 7, "other": 1}, int)
+            assert 8 == await ingress.call(add, 1, key=key)
+            assert {"total": 8, "other": 1} == await admin.get_state("Counter", key, int)
+            with pytest.raises(RefusedError, match="Cannot modify state"):
+                await admin.set_state("Desk", key, {})
+            with pytest.raises(SerializationError):
+                await admin.get_state("Counter", key, list[str])
 
     anyio.run(main, backend=backend)
 
