@@ -172,7 +172,8 @@ class Chronicle:
         if isinstance(command, Sleep):
             return f"timer {command.name or 'of a sleep'} fires"
 
-        return f"the answer to {Words(invocation_id).action(Step(0, command, command.name))}"
+        word = "id of" if isinstance(notification.result, InvocationId) else "answer to"
+        return f"the {word} {Words(invocation_id).action(Step(0, command, command.name))}"
 
     def sender(self, invocation_id: str, notification: Notification) -> Hashable | None:
         """Who sends in order: the key that was called, signals of a name; None: nobody known."""

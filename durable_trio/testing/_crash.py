@@ -158,7 +158,9 @@ class _Run:
         """How many transactions every life has made."""
         self.crashes: list[int] = []
         """How long the story was at every crash."""
-        self.performance: Performance[Any] = Performance(play, Stage(chronicle, _first), chronicle)
+        self.performance: Performance[Any] = Performance(
+            play, Stage(chronicle, _first, deliveries=True), chronicle
+        )
         store = self.performance.store
         store.before_commit, store.after_commit = self._before, self._after
 

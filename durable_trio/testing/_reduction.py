@@ -52,6 +52,8 @@ class Search:
         self._path: list[_Node] = []
         self._place = 0
         self._asleep = False
+        self._possible_at_last: Sequence[Key] = ()
+        """What could still happen where a run turned out to be like one that was tried."""
         self.finished: bool = False
         """Whether every order was tried."""
 
@@ -59,6 +61,7 @@ class Search:
         """A run begins."""
         self._place = 0
         self._asleep = False
+        self._possible_at_last = ()
 
     @property
     def redundant(self) -> bool:
@@ -90,6 +93,7 @@ class Search:
         awake = [key for key in enabled if key not in sleeping]
         if not awake:
             self._asleep = True
+            self._possible_at_last = tuple(enabled)
             return 0
 
         self._path.append(_Node(tuple(enabled), awake[0], sleeping, wanted={awake[0]}))
@@ -162,7 +166,7 @@ class Search:
     def _find_the_prevented(self) -> None:
         """Have what was possible, and is no more because of something else, tried before that."""
         for node, following in zip(self._path, [*self._path[1:], None], strict=True):
-            possible = () if following is None else following.enabled
+            possible = self._possible_at_last if following is None else following.enabled
             node.wanted.update(key for key in node.enabled if key not in possible)
 
     def _reverse(self, first: int, second: int, creators: dict[Key, int]) -> None:

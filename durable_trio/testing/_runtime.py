@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
 import attrs
@@ -220,6 +221,11 @@ class VirtualRuntime(LocalRuntime):
         )
         self._attempted[live] = live.attempt
         if self._stage is not None:
+            attempt = live.attempt
+            assert attempt is not None
+            # The one way into an attempt; nobody but this runtime has it.
+            deliver = partial(self._stage.deliver, live.id, attempt.deliver)
+            attempt.deliver = deliver  # type: ignore[method-assign]
             await self._stage.turn(EventKind.START, "starts", live.id)
         if self._effects is not None:
             self._effects.attempt(live.id)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import enum
 import math
 from collections import Counter, deque
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
@@ -61,7 +62,9 @@ class EventKind(enum.IntEnum):
     """The body of a run has ended, and its result is recorded."""
     NOTIFICATION = 5
     """Something else arrives: an answer, a signal, a timer that fired."""
-    TIME = 6
+    DELIVERY = 6
+    """What is durable is told to an attempt."""
+    TIME = 7
     """Time passes to the next deadline."""
 
 
@@ -88,10 +91,14 @@ class Stage:
         *,
         automatic: frozenset[EventKind] = frozenset(),
         notifications: bool = False,
+        deliveries: bool = False,
     ) -> None:
         self.chronicle: Chronicle = chronicle
         self.holds_notifications: bool = notifications
         """Whether everything that arrives waits for its turn before it is durable."""
+        self.holds_deliveries: bool = deliveries
+        """Whether attempts are told of it one after the other: of the notifications that one
+        transaction brings to several, the host would have them react in any order."""
         self.over: bool = False
         """Whether nobody waits for a turn any more."""
         self.on_rest: Callable[[], object] | None = None
@@ -105,6 +112,7 @@ class Stage:
         self._automatic = automatic
         self._waiting: dict[Event, Callable[[], object]] = {}
         self._names: Counter[tuple[EventKind, Place, int, str]] = Counter()
+        self._deliveries = 0
         self._queues: dict[tuple[str, Hashable], deque[Callable[[], None]]] = {}
         """What one sender sends to one invocation, the first of which waits for its turn."""
         self._look_again: Callable[[], object] = _nothing
@@ -165,11 +173,29 @@ class Stage:
                 if queue:
                     queue[0]()
 
-        queue = self._queues.setdefault((target, sender), deque()) if sender else deque()
+        queue: deque[Callable[[], None]] = deque()
+        if sender is not None:
+            queue = self._queues.setdefault((target, sender), queue)
         queue.append(hold)
         if len(queue) == 1:
             hold()
         return True
+
+    def deliver(
+        self,
+        invocation_id: str,
+        deliver: Callable[[Notification], None],
+        notification: Notification,
+    ) -> None:
+        """Tell an attempt of a notification, when it is its turn."""
+        if self.over or not self.holds_deliveries:
+            deliver(notification)
+            return
+
+        self._deliveries += 1
+        what = f"is told {self.chronicle.notification(invocation_id, notification)}"
+        go = partial(deliver, notification)
+        self.hold(EventKind.DELIVERY, what, go, invocation_id, self._deliveries)
 
     def end(self) -> None:
         """Nobody waits any more: everything goes on as it likes."""

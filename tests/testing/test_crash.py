@@ -153,6 +153,39 @@ async def test_a_step_that_waits_for_real_time_is_waited_for() -> None:
     await crash_everywhere([shop], lambda rt: rt.call(real_time), double=10)
 
 
+@account.handler
+async def append(ctx: ObjectContext, name: str) -> str:
+    text = (await ctx.get("text", str, default="")) + name
+    ctx.set("text", text)
+    return text
+
+
+@shop.handler
+async def wait_and_append(ctx: Context, name: str) -> str:
+    await sleep(0.5)
+    return await ctx.call(append, name, key="x")
+
+
+async def test_who_is_told_by_one_transaction_reacts_in_order() -> None:
+    """Three timers fire at once and race for one object: the same one wins in every run."""
+
+    async def scenario(rt: VirtualRuntime) -> list[str]:
+        texts: list[str] = []
+
+        async def ask(name: str) -> None:
+            texts.append(await rt.call(wait_and_append, name))
+
+        async with anyio.create_task_group() as tasks:
+            for name in "abc":
+                tasks.start_soon(ask, name)
+        return sorted(texts)
+
+    seen: list[list[str]] = []
+    await crash_everywhere(services, scenario, check=seen.append, double=5)
+    assert seen[0] == ["a", "ab", "abc"]
+    assert all(texts == seen[0] for texts in seen)
+
+
 # -- what it finds
 
 
