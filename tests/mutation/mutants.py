@@ -358,9 +358,9 @@ STORES: Final = (
     _mutant(
         "the file reorders writes that touch the same thing",
         "adapters/durable_trio_file/_plan.py",
-        "    APPEND = 1\n    DELIVER = 2\n",
-        "    APPEND = 2\n    DELIVER = 1\n",
-        "store/test_stores_agree.py",
+        "                if touched.get(touch, lane) > lane:",
+        "                if touched.get(touch, lane) < lane:",
+        "store/test_contract.py",
     ),
     _mutant(
         "timers that are due at once come in the wrong order from the file",
@@ -370,10 +370,10 @@ STORES: Final = (
         "store/test_contract.py",
     ),
     _mutant(
-        "a promise is resolved twice in the file",
+        "the file delivers to who has completed",
         "adapters/durable_trio_file/_plan.py",
-        '"INSERT OR IGNORE INTO promise", ',
-        '"INSERT OR REPLACE INTO promise", ',
+        "WHERE id = column1 AND status <> 'completed')",
+        "WHERE id = column1)",
         "store/test_contract.py",
     ),
 )
