@@ -7,7 +7,7 @@ written by the task that runs, at a place that every replay has to pass in the s
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from durable_trio import (
     CancelScope,
@@ -17,6 +17,7 @@ from durable_trio import (
     Lock,
     Semaphore,
     TerminalError,
+    Workflow,
     amap,
     as_completed,
     checkpoint,
@@ -33,14 +34,24 @@ from durable_trio import (
 from durable_trio._task import running_task
 
 from . import programs as p
-from .world import World, workflow_handler
 
 if TYPE_CHECKING:
     from durable_trio import CallFuture, DurableFuture, WorkflowContext
+    from durable_trio.abc import Clock
 
     from .programs import Operation, Program
 
 PEER = remote("Peer", "handle", input=str, output=str)
+
+
+class Outside(Protocol):
+    """What a program needs of the world around it."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    async def gate(self, label: str, /) -> None:
+        """Wait in a run body until it may go on."""
 
 
 class Stage:
@@ -48,8 +59,11 @@ class Stage:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.handler = workflow_handler(self._handle, name="main")
-        self.world: World
+        self.workflow = Workflow("W")
+        self.handler = self.workflow.main(name="main")(self._handle)
+        self.world: Outside
+        self.other = "inv_2"
+        """The id of an invocation that there is beside this one."""
         self.ctx: WorkflowContext
         self.effects: Counter[str] = Counter()
         """How often each run's body was begun, by the name of the run."""
@@ -67,6 +81,8 @@ class Stage:
         """Interpreters that have been left, however it was."""
         self.detached: set[int] = set()
         """Numbers of the operations that were detached."""
+        self.awakeables: list[str] = []
+        """The ids of those that were made."""
         self.cleanups: Counter[tuple[int, str]] = Counter()
         self._number = 0
         self._events = {"a": Event(), "b": Event()}
@@ -203,7 +219,7 @@ class Stage:
         result: object = None
         with scope:
             if program.new_deadline is not None:
-                scope.deadline = self.world.clock.time + program.new_deadline
+                scope.deadline = self.world.clock.now() + program.new_deadline
             if program.cancel == "inside":
                 scope.cancel()
             result = await self.execute(program.body)
@@ -227,13 +243,15 @@ class Stage:
             case p.Timer(seconds):
                 return self.ctx.timer(seconds, name=f"timer{number}")
             case p.Awakeable():
-                return self.ctx.awakeable(str).future
+                awakeable = self.ctx.awakeable(str)
+                self.awakeables.append(awakeable.id)
+                return awakeable.future
             case p.Named(name):
                 return self.ctx.signal(name, str)
 
     def _call(self, number: int, outcome: str, on_cancel: p.OnCancel) -> CallFuture[str]:
         return self.ctx.call(
-            PEER, f"{outcome} {on_cancel}", on_cancel=on_cancel, name=f"{outcome}{number}"
+            PEER, f"{outcome} {on_cancel} {number}", on_cancel=on_cancel, name=f"{outcome}{number}"
         )
 
     def _inline(self) -> str:
@@ -287,11 +305,11 @@ class Stage:
             case "send and cancel":
                 return self.ctx.send(PEER, "sent", delay=5, name=f"send{number}").cancel()  # type: ignore[func-returns-value]
             case "attach":
-                return await self.ctx.invocation("inv_2").attach(str)
+                return await self.ctx.invocation(self.other).attach(str)
             case "output":
-                return str(await self.ctx.invocation("inv_2").output(str))
+                return str(await self.ctx.invocation(self.other).output(str))
             case "signal":
-                return self.ctx.invocation("inv_2").signal("a", "hello", type=str)  # type: ignore[func-returns-value]
+                return self.ctx.invocation(self.other).signal("a", "hello", type=str)  # type: ignore[func-returns-value]
             case "call id":
                 call = self._call(number, "ok", "request")
                 return await call.invocation_id()
