@@ -16,6 +16,7 @@ import click
 from durable_trio import _json
 from durable_trio._exceptions import (
     DurableTrioError,
+    InvocationPausedError,
     RefusedError,
     TerminalError,
     UnavailableError,
@@ -121,6 +122,8 @@ def _exit(error: DurableTrioError) -> Exit:
             labels = "".join(f" [{plain(k)}: {plain(v)}]" for k, v in error.metadata.items())
             message = f"{error.code} {lines(error.message, indent=2)}{labels}"
             return Exit(f"the invocation failed: {message}", FAILED)
+        case InvocationPausedError():
+            return Exit(plain(str(error)), NO_ANSWER)
         case _:
             return Exit(
                 f"{plain(str(error))} `durable-trio run` serves one; otherwise say --url, or set "

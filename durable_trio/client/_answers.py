@@ -6,6 +6,7 @@ Owns the table from statuses and bodies to errors.
 | --------------------------------------------- | ----------------------------------------- |
 | 2xx, and 470 (the output is not ready)        | the answer                                |
 | ``x-restate-error-source: invocation``        | the ``TerminalError`` an invocation ended with |
+| 503 of an invocation whose status is paused   | ``InvocationPausedError``                 |
 | a status in ``unavailable``                   | ``UnavailableError``                      |
 | any other 4xx or 5xx                          | ``RefusedError``                          |
 | anything else: redirects, upgrades            | ``BadAnswerError``                        |
@@ -20,7 +21,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 
 from durable_trio import _json
-from durable_trio._exceptions import BadAnswerError, RefusedError, UnavailableError
+from durable_trio._exceptions import (
+    BadAnswerError,
+    InvocationPausedError,
+    RefusedError,
+    UnavailableError,
+)
 from durable_trio._journal._entries import Failure
 from durable_trio._ledger import error_of
 
@@ -34,6 +40,9 @@ NOT_READY: Final = 470
 
 INGRESS_UNAVAILABLE: Final = frozenset({408, 425, 429, *range(500, 600)})
 """An ingress that answers with one of these has not decided anything."""
+
+_PAUSED: Final = "paused"
+"""What the embedded runtime says of an invocation that has no result until it is resumed."""
 
 _LONGEST: Final = 500
 """As much as an error quotes of a page that is none of Restate's."""
@@ -93,6 +102,9 @@ def error_of_answer(answer: Answer, unavailable: frozenset[int]) -> DurableTrioE
         if answer.invocation_id is not None:
             error.add_note(f"It is the outcome of the invocation {answer.invocation_id}.")
         return error
+
+    if fields.get("status") == _PAUSED and answer.invocation_id is not None:
+        return InvocationPausedError(message, answer.invocation_id)
 
     if status in unavailable:
         return UnavailableError(message, status, _retry_after(answer))

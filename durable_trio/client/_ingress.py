@@ -141,7 +141,8 @@ class IngressClient:
         With an ``idempotency_key`` a second call of the same handler and key gets the
         result of the first. Raises the ``TerminalError`` that the handler ended with (409
         for a second start of a workflow). Neither cancelling the wait nor a ``timeout``
-        (``RequestTimeoutError``) cancels the invocation. ``scope`` and ``limit_key`` are a
+        (``RequestTimeoutError``) cancels the invocation. ``InvocationPausedError`` if the
+        embedded runtime pauses it; a Restate server lets one wait. ``scope`` and ``limit_key`` are a
         Restate server's, if it has them switched on.
         """
         check_key(target, key)
@@ -286,7 +287,8 @@ class IngressClient:
         """Wait for the result of an invocation: an id, ``IdempotentTarget`` or ``WorkflowTarget``.
 
         The output is decoded as ``type`` (``bytes``: not at all). Raises the
-        ``TerminalError`` it ended with; 404 if it is unknown.
+        ``TerminalError`` it ended with; 404 if it is unknown. ``InvocationPausedError`` as
+        for ``call``.
         """
         answer = await self._look(target, "attach", timeout)
         return serde_for(type).deserialize(answer.body)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from durable_trio import Context, RequestError, RetryPolicy, Service
+from durable_trio import Context, InvocationPausedError, RequestError, RetryPolicy, Service
 from durable_trio.client import IngressClient
 from durable_trio.local import LocalRuntime
 from durable_trio.local.http import HttpIngress
@@ -74,6 +74,29 @@ def test_a_call_goes_on_with_the_next_server(backend: str, tmp_path: Path) -> No
                             slow.open.set()
                             await done.wait()
         assert (["tea bought"], 1) == (results, slow.charged)
+
+    anyio.run(main, backend=backend)
+
+
+def test_who_waits_for_a_paused_invocation_is_told(backend: str) -> None:
+    """Once, with its id, also if it would ask again: nothing changes until it is resumed."""
+    wrong = Service("Wrong")
+
+    @wrong.handler
+    async def nap(ctx: Context) -> None:
+        await anyio.sleep(60)
+
+    async def main() -> None:
+        async with (
+            LocalRuntime([wrong], MemoryStore()) as runtime,
+            HttpIngress(runtime, port=0) as server,
+            IngressClient(server.url, retry=SOON) as ingress,
+        ):
+            with pytest.raises(InvocationPausedError, match="ForeignAwaitError") as called:
+                await ingress.call(nap, idempotency_key="1")
+            with pytest.raises(InvocationPausedError) as attached:
+                await ingress.attach(called.value.invocation_id)
+        assert called.value.invocation_id == attached.value.invocation_id
 
     anyio.run(main, backend=backend)
 

@@ -315,6 +315,9 @@ def error_response(error: DurableTrioError) -> Response:
             return refusal(404, str(error))
         case UsageError():
             return refusal(400, str(error))
+        case InvocationPausedError():
+            # Asking again is no use before somebody resumes it.
+            return refusal(503, str(error), status=InvocationStatus.PAUSED.value)
         case _:
             return refusal(503, str(error))
 

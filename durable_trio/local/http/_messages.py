@@ -97,9 +97,9 @@ def json_response(status: int, value: Any) -> Response:
     return Response(status, _json.write(value), (("content-type", JSON),))
 
 
-def refusal(status: int, message: str) -> Response:
-    """An error of the ingress's own."""
-    return _error(status, {"code": status, "message": message, "source": "ingress"})
+def refusal(status: int, message: str, /, **more: str) -> Response:
+    """An error of the ingress's own. ``more`` are further fields."""
+    return _error(status, {"code": status, "message": message, "source": "ingress", **more})
 
 
 def failure_response(failure: Failure) -> Response:
