@@ -180,7 +180,9 @@ class Handler(Generic[C_contra, P, O_co]):
         try:
             return self.output_serde.serialize(value)
         except SerializationError as exc:
-            raise SerializationError(f"the output of {self._label}: {exc}") from exc
+            raise SerializationError(
+                f"the output of {self._label} ({self.signature.origin}): {exc}"
+            ) from exc
 
     # -- as a definition
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+import sniffio
+import trio
 
 from durable_trio import Context, Service, gather
 from durable_trio.abc import InvocationStatus
@@ -125,3 +128,33 @@ async def test_many_sleep_and_all_wake(store: JournalStore, clock: VirtualClock)
             await runtime.attach(receipt.invocation_id)
 
     assert 100 <= clock.elapsed < 110
+
+
+async def test_who_waits_takes_no_task(store: JournalStore, clock: VirtualClock) -> None:
+    """However many wait: what is in memory of them is what the store has, and nothing runs."""
+    service = Service("Patient")
+
+    @service.handler
+    async def wait(ctx: Context) -> int:
+        return await ctx.signal("go", int)
+
+    async with LocalRuntime([service], store, clock=clock, unload_after=0) as runtime:
+        await clock.settle()
+        before = host_tasks()
+        receipts = [await runtime.send(wait) for _ in range(500)]
+        await clock.settle()
+
+        assert host_tasks() == before
+        waiting = await store.invocations(status=frozenset({InvocationStatus.SUSPENDED}))
+        assert len(waiting) == len(receipts)
+        for number, receipt in enumerate(receipts):
+            await runtime.resolve_signal(receipt.invocation_id, "go", number)
+        for number, receipt in enumerate(receipts):
+            assert await runtime.attach(receipt.invocation_id, int) == number
+
+
+def host_tasks() -> int:
+    """How many tasks the event loop has."""
+    if sniffio.current_async_library() == "trio":
+        return trio.lowlevel.current_statistics().tasks_living
+    return len(asyncio.all_tasks())
