@@ -110,48 +110,25 @@ def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> int:
 
 @attrs.define(eq=False)
 class RestateServer:
-    """A server with an empty directory. A context manager; ``settings`` are its environment."""
+    """A server with a directory of its own. A context manager; ``settings`` are its environment."""
 
     folder: Path
     settings: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    ports: tuple[int, int, int] = attrs.field(
+        factory=lambda: (free_port(), free_port(), free_port())
+    )
     ingress: httpx.Client = attrs.field(init=False)
     admin: httpx.Client = attrs.field(init=False)
-    _process: subprocess.Popen[bytes] = attrs.field(init=False)
+    _process: subprocess.Popen[bytes] | None = attrs.field(init=False, default=None)
 
-    def __enter__(self) -> Self:
-        ingress, admin, node = free_port(), free_port(), free_port()
-        log = self.folder / "server.log"
-        environment = {
-            **os.environ,
-            "RESTATE_BASE_DIR": str(self.folder / "data"),
-            "RESTATE_LISTEN_MODE": "tcp",
-            "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
-            "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
-            "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
-            "RESTATE_DISABLE_TELEMETRY": "true",
-            "RESTATE_DEFAULT_NUM_PARTITIONS": "4",
-            "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
-            "DO_NOT_TRACK": "1",
-            **self.settings,
-        }
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [_binary(), "--no-logo"], env=environment, stdout=output, stderr=output
-            )
+    def __attrs_post_init__(self) -> None:
+        ingress, admin, _ = self.ports
         self.ingress = httpx.Client(base_url=f"http://127.0.0.1:{ingress}", timeout=60)
         self.admin = httpx.Client(base_url=f"http://127.0.0.1:{admin}", timeout=60)
+
+    def __enter__(self) -> Self:
         try:
-            wait_for(
-                lambda: (
-                    self.admin.get("/health").is_success
-                    and self.ingress.get("/restate/health").is_success
-                    # It is healthy a little before its partitions can be asked.
-                    and self.admin.post("/query", json={"query": _ANY}).is_success
-                ),
-                "the Restate server",
-                self._process,
-                log,
-            )
+            self.start()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -166,7 +143,45 @@ class RestateServer:
         self.ingress.close()
         self.admin.close()
         # Its directory is not used again, and to stop in good order takes it seconds.
-        _stop(self._process, signal.SIGKILL)
+        self.stop(signal.SIGKILL)
+
+    def start(self) -> None:
+        """Start it, also again: on the same ports, with what is in its directory."""
+        ingress, admin, node = self.ports
+        log = self.folder / "server.log"
+        environment = {
+            **os.environ,
+            "RESTATE_BASE_DIR": str(self.folder / "data"),
+            "RESTATE_LISTEN_MODE": "tcp",
+            "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
+            "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
+            "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
+            "RESTATE_DISABLE_TELEMETRY": "true",
+            "RESTATE_DEFAULT_NUM_PARTITIONS": "4",
+            "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
+            "DO_NOT_TRACK": "1",
+            **self.settings,
+        }
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [_binary(), "--no-logo"], env=environment, stdout=output, stderr=output
+            )
+        self._process = process
+        wait_for(
+            lambda: (
+                self.admin.get("/health").is_success
+                and self.ingress.get("/restate/health").is_success
+                # It is healthy a little before its partitions can be asked.
+                and self.admin.post("/query", json={"query": _ANY}).is_success
+            ),
+            "the Restate server",
+            process,
+            log,
+        )
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it; its exit status."""
+        return 0 if self._process is None else _stop(self._process, how)
 
     def register(self, uri: str, *, http_11: bool = False) -> None:
         """Discover the endpoint at ``uri``; its services replace those of the same names."""
