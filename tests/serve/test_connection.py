@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,6 +19,7 @@ from durable_trio.abc import Input, Output, Value
 from durable_trio_restate import ServerLimits, endpoint
 from durable_trio_restate._messages import EndMessage
 from durable_trio_restate._server._connection import Connection
+from durable_trio_restate._server._server import Server
 
 from .served import greeter, read, start_of
 
@@ -37,6 +40,8 @@ class FakeStream:
     """Whether a write never returns."""
     open: bool = False
     """Whether the client goes on after the server has ended."""
+    gone: bool = False
+    """Whether the client is not there any more, which is not known yet."""
     _incoming: list[bytes] = attrs.field(factory=list[bytes])
     _changed: anyio.Event = attrs.field(factory=anyio.Event)
 
@@ -62,6 +67,9 @@ class FakeStream:
         self.writes.append(item)
 
     async def send_eof(self) -> None:
+        if self.gone:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
         self.ended = True
         if not self.open:
             self.arrive(b"")
@@ -189,6 +197,42 @@ def test_a_client_that_says_nothing(backend: str, first: bytes) -> None:
             assert (patient.closed, drained.closed) == (False, True)
             connections[0].tick(10.0)
         assert patient.closed
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_client_that_left_first(backend: str) -> None:
+    """There is nobody to be told of the end: that is no error."""
+
+    async def main() -> None:
+        stream = FakeStream(gone=True)
+        stream.arrive(client().data_to_send())
+        connection = connection_on(stream)
+        async with anyio.create_task_group() as group:
+            group.start_soon(connection.serve)
+            await anyio.wait_all_tasks_blocked()
+            connection.drain(0.0)
+            for second in (1.0, 2.0, 3.0):
+                connection.tick(second)
+                await anyio.wait_all_tasks_blocked()
+            stream.arrive(b"")
+        assert stream.closed
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_connection_that_came_while_the_server_drains(backend: str) -> None:
+    """It was accepted a moment before: it is closed, and nothing of it is read."""
+
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            server = Server(endpoint([greeter]), ServerLimits(), None)
+            await server._drain(0.0)
+            with anyio.fail_after(5):
+                await server._serve(ours)
+
+            assert theirs.recv(1) == b""
 
     anyio.run(main, backend=backend)
 

@@ -92,6 +92,7 @@ class Server:
         self._host = current_host()
         self._now = anyio.current_time()
         self._connections: dict[Connection, None] = {}
+        self._draining = False
         self._vacant = anyio.Event()
         self._tasks: TaskGroup
 
@@ -123,6 +124,7 @@ class Server:
             tasks.cancel_scope.cancel()
 
     async def _drain(self, patience: float) -> None:
+        self._draining = True
         for connection in tuple(self._connections):
             connection.drain(patience)
         await self._endpoint.drain()
@@ -184,6 +186,11 @@ class Server:
     async def _serve(self, accepted: socket.socket) -> None:
         stream = await self._handshake(await SocketStream.from_socket(accepted))
         if stream is None:
+            return
+
+        if self._draining:
+            # It was accepted just before, and nothing of it was read.
+            await anyio.aclose_forcefully(stream)
             return
 
         connection = Connection(stream, self._endpoint, self._limits, self._host, self._now)
