@@ -44,7 +44,8 @@ WAYS: dict[str, Mapping[str, str]] = {
 
 SOON = {
     "RESTATE_DEFAULT_RETRY_POLICY__INITIAL_INTERVAL": "20ms",
-    "RESTATE_DEFAULT_RETRY_POLICY__EXPONENTIATION_FACTOR": "1.5",
+    "RESTATE_DEFAULT_RETRY_POLICY__MAX_INTERVAL": "200ms",
+    "RESTATE_DEFAULT_RETRY_POLICY__MAX_ATTEMPTS": "unlimited",
 }
 """Retries that a test does not have to wait for."""
 

@@ -90,9 +90,9 @@ def wait_for(ready: Any, what: str, process: subprocess.Popen[bytes], log: Path)
     raise RuntimeError(f"{what} did not start:\n{log.read_text()[-5000:]}")
 
 
-def eventually(probe: Callable[[], T], expected: T) -> None:
-    """Return when ``probe()`` gives ``expected``, and fail if it never does."""
-    deadline = time.monotonic() + _PATIENCE
+def eventually(probe: Callable[[], T], expected: T, patience: float = _PATIENCE) -> None:
+    """Return when ``probe()`` gives ``expected``, and fail if it does not in so many seconds."""
+    deadline = time.monotonic() + patience
     while (found := probe()) != expected:
         assert time.monotonic() < deadline, f"expected {expected}, got {found} all the time"
         time.sleep(0.02)
@@ -255,6 +255,12 @@ class EndpointProcess:
     def uri(self) -> str:
         """Where it is served."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def log(self) -> str:

@@ -67,10 +67,10 @@ class FakeStream:
         self.writes.append(item)
 
     async def send_eof(self) -> None:
+        self.ended = True
         if self.gone:
             raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
 
-        self.ended = True
         if not self.open:
             self.arrive(b"")
 
@@ -215,6 +215,7 @@ def test_a_client_that_left_first(backend: str) -> None:
             for second in (1.0, 2.0, 3.0):
                 connection.tick(second)
                 await anyio.wait_all_tasks_blocked()
+            assert stream.ended
             stream.arrive(b"")
         assert stream.closed
 

@@ -12,7 +12,6 @@ the bytes mean is said by ``_http2.py`` and ``_http1.py``, which of them by the 
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -282,6 +281,4 @@ class Connection:
     async def _end_sending(self) -> None:
         """Say so; the client is read on until it has seen everything, or for a moment."""
         stream = self._stream
-        # The client may have closed it already.
-        with suppress(OSError):
-            await (stream.transport_stream if isinstance(stream, TLSStream) else stream).send_eof()
+        await (stream.transport_stream if isinstance(stream, TLSStream) else stream).send_eof()
