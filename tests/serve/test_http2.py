@@ -297,3 +297,28 @@ def test_a_client_that_goes_away() -> None:
     pair.server.finish(stream)
     assert len(pair.server.take_output()) > 18
     assert pair.server.closed
+
+
+def test_the_same_headers_again() -> None:
+    """Headers that are sent time and again are the same bytes, and the client's table is its own."""
+    client, pair = RawClient(), Pair()
+    headers = [(b"content-type", b"text/plain"), (b"x-long", b"y" * 300)]
+    for stream in (1, 3):
+        client.send(frame(0x1, 0x5, stream, block()))
+        client.server.respond(stream, 200, headers)
+        client.server.finish(stream)
+        client.send(b"")
+    first, second = client.of(HeadersFrame)
+    assert first.data == second.data
+
+    for status, extra in ((200, b"1"), (404, b"z" * 20_000), (200, b"2")):
+        stream = pair.request()
+        pair.server.respond(stream, status, [*headers, (b"extra", extra)])
+        pair.server.finish(stream)
+        pair.turn()
+    told = [dict[object, object](e.headers) for e in pair.heard(h2.events.ResponseReceived)]
+    assert [(each[":status"], len(str(each["extra"]))) for each in told] == [
+        ("200", 1),
+        ("404", 20_000),
+        ("200", 1),
+    ]

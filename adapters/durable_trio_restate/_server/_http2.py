@@ -296,7 +296,7 @@ class Http2Connection:
 
     def respond(self, stream: int, status: int, headers: RawHeaders) -> None:
         if stream in self._streams:
-            self._h2.send_headers(stream, [(b":status", str(status).encode()), *headers])
+            self._h2.send_head(stream, status, tuple(headers))
 
     def write(self, stream: int, data: bytes) -> None:
         found = self._streams.get(stream)
@@ -372,7 +372,7 @@ class Http2Connection:
         data = stream.output.take(min(window, self._h2.max_outbound_frame_size, _MAX_FRAME))
         self._buffered -= len(data)
         last = stream.finished and not stream.output.size
-        self._h2.send_data(number, data, end_stream=last)
+        self._h2.send_body(number, data, end=last)
         # The client answers with window updates, for the stream and for the connection.
         self._budget.restore(2)
         if stream.output.size:
