@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from durable_trio._exceptions import StoreError
 from durable_trio._journal._entries import VOID, Failure, InvocationTarget, Value
 from durable_trio._ledger import error_of
+from durable_trio.local._admission import Request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from durable_trio._receipt import SendReceipt
     from durable_trio._records import InvocationRecord
-    from durable_trio.local._admission import Request
     from durable_trio.local._client import Client
     from durable_trio.local._control import Control
 
@@ -142,11 +142,11 @@ class _Asking:
 
 
 def _described(name: str, arguments: tuple[Any, ...]) -> str:
-    request: Any = arguments[0] if arguments else None
-    handler = getattr(request, "handler", None)
-    if handler is None:
+    request = arguments[0] if arguments else None
+    if not isinstance(request, Request):
         return " ".join([name, *map(_shown, arguments)]).rstrip()
 
+    handler = request.handler
     key = f"/{request.key}" if request.key else ""
     body = request.body.decode(errors="replace")
     word = "send" if name == "submit" else name
@@ -159,5 +159,8 @@ def _shown(argument: object) -> str:
 
     if isinstance(argument, Failure):
         return f"! {argument.code} {argument.message}"
+
+    if isinstance(argument, InvocationTarget):
+        return argument.invocation_id
 
     return "" if argument == VOID else str(argument)

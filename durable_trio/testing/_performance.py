@@ -42,6 +42,7 @@ Scenario: TypeAlias = "Callable[[VirtualRuntime], Awaitable[T]]"
 """What a test does with a runtime: it calls handlers, and returns whatever is to be compared."""
 
 MISMATCH: Final = 570
+_DECADE: Final = 10 * 365 * 86_400.0
 
 
 class Stuck(AssertionError):  # for the reports of this package
@@ -91,7 +92,7 @@ class Performance(Generic[T]):
             play.services,
             self.store,
             self.clock,
-            play.defaults,
+            _kept(play.defaults),
             play.unload_after,
             seed=0,
             stage=self.stage,
@@ -171,6 +172,16 @@ class Performance(Generic[T]):
             failed = f" (it failed with {failure.message})" if failure is not None else ""
             lines.append(f"  {known.label} is {record.status.value}{failed}, waits for {waits}")
         return "\n".join(lines) or "  the test itself waits for something"
+
+
+def _kept(defaults: ServiceOptions) -> ServiceOptions:
+    """Nothing is forgotten while the program runs, unless somebody says so."""
+    journal, result = defaults.journal_retention, defaults.idempotency_retention
+    return attrs.evolve(
+        defaults,
+        journal_retention=_DECADE if journal is None else journal,
+        idempotency_retention=_DECADE if result is None else result,
+    )
 
 
 def _differ(what: str, mine: object, its: object) -> str:
