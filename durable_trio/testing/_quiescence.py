@@ -69,9 +69,11 @@ def waits_for_the_host() -> bool:
     if timers is None or selector is None or getattr(loop, "_default_executor", True) is not None:
         return True
 
-    # To sleep for ever is to sleep until infinity here. And the loop itself reads one end of a
-    # pair of sockets, to be woken from other threads.
-    sleeping = any(not timer.cancelled() and timer.when() < math.inf for timer in timers)
+    # To sleep for ever is to sleep until infinity here. A timer that came due in this turn of the
+    # loop stands behind the caller, and has done nothing yet. And the loop itself reads one end
+    # of a pair of sockets, to be woken from other threads.
+    due = (each for each in getattr(loop, "_ready", ()) if isinstance(each, asyncio.TimerHandle))
+    sleeping = any(not timer.cancelled() and timer.when() < math.inf for timer in (*timers, *due))
     return sleeping or len(selector.get_map()) > 1
 
 
