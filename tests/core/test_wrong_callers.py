@@ -110,6 +110,23 @@ def test_a_durable_operation_in_a_run_body_says_what_to_do(
     assert "inside the body of run 'body'" in str(found)
 
 
+def test_a_future_that_is_awaited_in_a_run_body_says_what_to_do(backend: str) -> None:
+    """Whether it has ended or not; pass its result to the body instead."""
+
+    async def handler(ctx: Context) -> None:
+        future = ctx.run(give, 1)
+
+        async def body() -> int:
+            return await future
+
+        await ctx.run(body)
+
+    found = error(service_handler(handler), backend)
+
+    assert isinstance(found, NotDurableTaskError)
+    assert "await give was called inside the body of run 'body'" in str(found)
+
+
 def test_a_durable_operation_in_a_thread_says_what_to_do(backend: str) -> None:
     """The body of a plain function runs in a worker thread."""
 
