@@ -342,8 +342,8 @@ def test_a_closed_end_does_nothing_more(backend: str) -> None:
         send, receive = open_memory_channel(1)
         send.close()
         send.close()
-        receive.close()
         await receive.aclose()
+        receive.close()
         with pytest.raises(ClosedResourceError):
             send.send_nowait(1)
         with pytest.raises(ClosedResourceError):

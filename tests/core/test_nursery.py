@@ -424,6 +424,36 @@ def test_a_cancellation_does_not_wake_a_parent_that_joins(backend: str) -> None:
     assert value(service_handler(handler), backend, plan=plan) == ["child", "True"]
 
 
+def test_the_end_of_the_last_child_wakes_nobody_but_a_parent_that_waits_for_it(
+    backend: str,
+) -> None:
+    """A body that waits for something else goes on waiting."""
+
+    async def handler(ctx: Context) -> list[int]:
+        async with open_nursery() as nursery:
+            nursery.start_soon(ctx.run, give, 1, name="child")
+            result = [await ctx.run(give, 2, name="body")]
+            nursery.start_soon(ctx.run, give, 3, name="late")
+            event = Event()
+            nursery.start_soon(set_soon, ctx, event)
+            await event.wait()
+            result.append(4)
+        return result
+
+    async def set_soon(ctx: Context, event: Event) -> None:
+        await ctx.run(give, 4, name="setter")
+        event.set()
+
+    plan = [
+        "commit child[0]/give",
+        "commit body",
+        "commit late[0]/give",
+        "commit set_soon[0]/setter",
+    ]
+
+    assert value(service_handler(handler), backend, plan=plan) == [2, 4]
+
+
 def test_a_nursery_of_another_invocation_starts_nothing_here(backend: str) -> None:
     """A nursery that leaks out of one handler cannot take children from another one."""
     leaked: list[Nursery] = []

@@ -14,6 +14,7 @@ from durable_trio import (
     BusyWaitError,
     CancelScope,
     CapacityLimiter,
+    Condition,
     Context,
     Event,
     Lock,
@@ -34,7 +35,7 @@ from durable_trio.abc import AttemptFailed
 from .world import World, error, object_handler, service_handler, value, workflow_handler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from durable_trio import WorkflowContext
 
@@ -81,6 +82,11 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "Semaphore.acquire_nowait": lambda ctx: Semaphore(1).acquire_nowait(),
     "Semaphore.release": lambda ctx: Semaphore(1).release(),
     "CapacityLimiter.acquire": lambda ctx: CapacityLimiter(1).acquire(),
+    "CapacityLimiter.release": lambda ctx: CapacityLimiter(1).release(),
+    "release_on_behalf_of": lambda ctx: CapacityLimiter(1).release_on_behalf_of("x"),
+    "Lock.release": lambda ctx: Lock().release(),
+    "Condition.notify": lambda ctx: Condition().notify(),
+    "Condition.wait": lambda ctx: Condition().wait(),
     "send": lambda ctx: open_memory_channel(1)[0].send(1),
     "send_nowait": lambda ctx: open_memory_channel(1)[0].send_nowait(1),
     "receive": lambda ctx: open_memory_channel(1)[1].receive(),
@@ -116,7 +122,7 @@ def test_a_future_that_is_awaited_in_a_run_body_says_what_to_do(backend: str) ->
     async def handler(ctx: Context) -> None:
         future = ctx.run(give, 1)
 
-        async def body() -> int:
+        async def body() -> object:
             return await future
 
         await ctx.run(body)
@@ -255,14 +261,34 @@ def test_two_branches_that_poll_fail_as_a_busy_wait(backend: str) -> None:
     assert isinstance(error(service_handler(handler), backend), BusyWaitError)
 
 
-def test_many_checkpoints_with_progress_are_no_busy_wait(backend: str) -> None:
+async def start_a_child(ctx: Context) -> None:
+    async with open_nursery() as nursery:
+        nursery.start_soon(give, 1)
+
+
+async def issue_a_command(ctx: Context) -> None:
+    ctx.timer(1)
+
+
+async def end_a_future(ctx: Context) -> None:
+    gather()
+
+
+async def cancel_a_scope(ctx: Context) -> None:
+    with CancelScope() as scope:
+        scope.cancel()
+
+
+@pytest.mark.parametrize("progress", [start_a_child, issue_a_command, end_a_future, cancel_a_scope])
+def test_many_checkpoints_with_progress_are_no_busy_wait(
+    backend: str, progress: Callable[[Context], Awaitable[None]]
+) -> None:
     """Taking turns while things happen is what checkpoints are for."""
 
     async def handler(ctx: Context) -> int:
         for index in range(60_000):
             if index % 20_000 == 0:
-                async with open_nursery() as nursery:
-                    nursery.start_soon(give, 1)
+                await progress(ctx)
             await checkpoint()
         return 1
 
@@ -286,6 +312,30 @@ def test_a_task_that_swallows_its_cancellation_is_given_up(backend: str) -> None
     assert isinstance(found, BusyWaitError)
     assert "catches the cancelled exception over and over" in str(found)
     assert f"{__file__}:" in str(found)
+
+
+def test_the_parent_of_a_task_that_is_given_up_is_unwound(backend: str) -> None:
+    """Its nursery is left, whatever the child does."""
+    seen: list[str] = []
+
+    async def stubborn() -> None:
+        while True:
+            try:
+                await sleep_forever()
+            except anyio.get_cancelled_exc_class():
+                pass
+
+    async def handler(ctx: Context) -> None:
+        try:
+            async with open_nursery() as nursery:
+                nursery.start_soon(stubborn)
+                await checkpoint()
+                nursery.cancel_scope.cancel()
+        finally:
+            seen.append("parent")
+
+    assert isinstance(error(service_handler(handler), backend), BusyWaitError)
+    assert ["parent"] == seen
 
 
 def test_the_children_of_a_task_that_is_given_up_are_unwound(backend: str) -> None:

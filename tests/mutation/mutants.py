@@ -206,6 +206,13 @@ CANCELLATION: Final = (
         "core/test_nursery.py",
     ),
     _mutant(
+        "the last child wakes a parent that waits for something else",
+        "durable_trio/_nursery.py",
+        "        if not self._alive and self._joining:",
+        "        if not self._alive:",
+        "core/test_nursery.py",
+    ),
+    _mutant(
         "a notified waiter of a condition is told twice",
         "durable_trio/_sync.py",
         "            self._waiting.popleft().set()\n",
