@@ -88,7 +88,7 @@ async def asyncio_future(ctx: Context) -> None:
 
 
 async def asyncio_wait_for(ctx: Context) -> None:
-    await asyncio.wait_for(asyncio.sleep(0), 1)
+    await asyncio.wait_for(asyncio.sleep(0.01), 1)
 
 
 ANYIO = [anyio_sleep, anyio_event, anyio_thread, anyio_group, a_library]

@@ -52,7 +52,7 @@ def test_nothing_at_all_is_missing_elsewhere(annotation: Any) -> None:
     ("data", "message"),
     [
         (b'{"a": tru}', "expecting value at line 1, column 7, found 'tru}'"),
-        (b"[1,\n ]", "at line 2, column 2, found ']'"),
+        (b"[1,\n x]", "at line 2, column 2, found 'x]'"),
         (b"[1 2]", "expecting ',' delimiter at line 1, column 4, found '2]'"),
         (b'{"a":1', "expecting ',' delimiter at line 1, column 7, found its end"),
         (b"1 2", "extra data at line 1, column 3, found '2'"),
