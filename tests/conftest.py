@@ -1,11 +1,17 @@
-"""What the tests say at the end beside their results."""
+"""No test has a deadline, and what the tests say at the end beside their results."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hypothesis import settings
+
 if TYPE_CHECKING:
     import pytest
+
+# A busy machine is no failure: what hangs is found by pytest-timeout.
+settings.register_profile("without deadlines", parent=settings(), deadline=None)
+settings.load_profile("without deadlines")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
