@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 
 import anyio
 import anyio.lowlevel
@@ -260,7 +261,9 @@ def test_a_client_that_does_not_read_is_left(backend: str) -> None:
             await wire.send(
                 HEAD.replace(b"keep", b"give") + b"content-length: %d\r\n\r\n" % len(body) + body
             )
-            await wire.until(b"\r\n\r\n")
+            # A busy machine may be too late even for the head.
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                await wire.until(b"\r\n\r\n")
             while not await is_well(served):
                 pass
             rest = await wire.rest()
