@@ -5,12 +5,11 @@ Owns the two formats. What is silent while a handler replays is ``ctx.log``'s bu
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
 from typing import Any, Final
-
-import orjson
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; anything else was passed as ``extra``."""
@@ -35,7 +34,7 @@ class JsonFormatter(logging.Formatter):
             fields["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             fields["stack"] = record.stack_info
-        return orjson.dumps(fields, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+        return json.dumps(fields, default=repr, ensure_ascii=False, separators=(",", ":"))
 
 
 class TextFormatter(logging.Formatter):

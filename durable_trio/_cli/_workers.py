@@ -11,6 +11,7 @@ environment. What a worker serves is ``_serve.py``'s.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -22,7 +23,6 @@ from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 import attrs
-import orjson
 
 from ._exits import USAGE
 
@@ -60,7 +60,7 @@ class Worker:
         if text is None:
             return None
 
-        fields = orjson.loads(text)
+        fields = json.loads(text)
         return cls(fields["number"], tuple(fields["sockets"]), fields["lifeline"])
 
     def open_sockets(self) -> list[socket.socket]:
@@ -145,7 +145,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=None,
             stderr=None,
-            env={**os.environ, _VARIABLE: orjson.dumps(fields).decode()},
+            env={**os.environ, _VARIABLE: json.dumps(fields)},
             pass_fds=[*sockets, lifeline],
             start_new_session=True,
         )

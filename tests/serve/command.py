@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 import attrs
 import httpx
-import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -102,7 +102,7 @@ class Serving:
     def records(self) -> list[dict[str, Any]]:
         """What it has logged, with ``--log-format json``."""
         lines = self.log.read_text().splitlines()
-        return [orjson.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
     def until_records(self, text: str, count: int) -> list[dict[str, Any]]:
         """The records that have this in their message, once there are so many of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,7 +14,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import httpx
-import orjson
 import pytest
 from click.testing import CliRunner
 
@@ -243,11 +243,11 @@ def admin(port: int, status: int, answer: object) -> Generator[list[tuple[str, d
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             size = int(self.headers["content-length"])
-            asked.append((self.path, orjson.loads(self.rfile.read(size))))
+            asked.append((self.path, json.loads(self.rfile.read(size))))
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.end_headers()
-            self.wfile.write(orjson.dumps(answer))
+            self.wfile.write(json.dumps(answer).encode())
 
         def log_message(self, *_: object) -> None:
             pass
