@@ -15,11 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-from bench_replay import Silent, bench, fan_out, record, sequential
+from bench_replay import Silent, fan_out, record, sequential
 from chart import Chart, Line
 from rounds import Figure, alternate
 
-from durable_trio import Context, checkpoint, open_nursery
+from durable_trio import Context, Service, checkpoint, open_nursery
 from durable_trio._attempt import Attempt
 from durable_trio._invocation import InvocationStart
 from durable_trio.local import LocalRuntime, SystemClock
@@ -35,13 +35,15 @@ ENTRIES: Final = (10, 100, 1_000, 10_000, 100_000)
 _REPEATED: Final = 1_000
 """Small sizes are repeated until there are as many, since a single one is too short to be timed."""
 
+growth = Service("Growth")
+
 
 async def body() -> int:
     """What a run executes."""
     return 1
 
 
-@bench.handler
+@growth.handler
 async def live_runs(ctx: Context, count: int) -> None:
     """A fan-out of runs."""
     futures = [ctx.run(body) for _ in range(count)]
@@ -49,7 +51,7 @@ async def live_runs(ctx: Context, count: int) -> None:
         await future
 
 
-@bench.handler
+@growth.handler
 async def live_children(_ctx: Context, count: int) -> None:
     """A nursery with children that each wait once."""
 
@@ -66,7 +68,7 @@ def live(handler: Any, count: int, backend: str) -> float:
     times = max(1, _REPEATED // count)
 
     async def main() -> float:
-        async with LocalRuntime([bench], MemoryStore()) as runtime:
+        async with LocalRuntime([growth], MemoryStore()) as runtime:
             start = time.process_time()
             for _ in range(times):
                 await runtime.call(handler, count)

@@ -91,6 +91,11 @@ def main(name: str, port: str, server: str, backend: str) -> None:
             port=int(port),
             interface="asgi",
             factory=True,
+            # As our own server has it; by default a connection has 200 streams.
+            http2_settings=import_module("granian.http").HTTP2Settings(
+                max_concurrent_streams=1_000
+            ),
+            backpressure=10_000,
         ).serve()
         return
 
