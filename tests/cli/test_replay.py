@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from durable_trio.local import LocalRuntime
 from durable_trio_file import FileJournal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SERVICES = """
@@ -91,9 +93,12 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 @pytest.fixture
-def shop(recorded: Shop) -> Shop:
+def shop(recorded: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """The shop with the code that its journals are of; the command imports it into this process."""
+    monkeypatch.setattr(sys, "path", sys.path.copy())
     recorded.deploy()
-    return recorded
+    yield recorded
+    sys.modules.pop("shop", None)
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])

@@ -24,7 +24,7 @@ async def buy(ctx: Context, item: str) -> str:
 
 TRIO = """
 import anyio
-from shop import buy, shop
+from corner_shop import buy, shop
 
 async def test_a_day_passes(durable_runtime):
     async with durable_runtime([shop]) as rt:
@@ -82,7 +82,7 @@ class Project:
 
     def change(self, line: str) -> None:
         """What the handler does first."""
-        (self.pytester.path / "shop.py").write_text(SHOP.format(line))
+        (self.pytester.path / "corner_shop.py").write_text(SHOP.format(line))
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """A session."""
