@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 SERVICES = Path(__file__).parents[1] / "tests" / "conformance" / "services.py"
 KEYS = 100
 KILL_ENDPOINT, KILL_SERVER, REPORT = 15.0, 90.0, 10.0
+POLL = 0.5
+"""Seconds between queries, which scan all invocations: more often, they are the load."""
+
 SETTINGS = {
     "RESTATE_DEFAULT_RETRY_POLICY__INITIAL_INTERVAL": "20ms",
     "RESTATE_DEFAULT_RETRY_POLICY__MAX_INTERVAL": "500ms",
@@ -79,7 +82,7 @@ class Soak:
                 if time.monotonic() >= left[action]:
                     action()
                     left[action] = time.monotonic() + period
-            time.sleep(0.2)
+            time.sleep(POLL)
 
     def send(self, count: int) -> None:
         """Start programs, each under a key of its own, until the server has them."""
@@ -97,8 +100,19 @@ class Soak:
 
     def count(self, sql: str) -> int:
         """The number that a query gives."""
-        number: int = self.server.query(sql)[0]["n"]
+        number: int = self.query(sql)[0]["n"]
         return number
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a query, once the server can be asked: not at once after its start."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return self.server.query(sql)
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)
 
     def kill_endpoint(self) -> None:
         """SIGKILL, and start it again."""
@@ -131,10 +145,10 @@ class Soak:
 
     def check(self) -> None:
         """Every increment counted once, and nothing is left."""
-        eventually(lambda: self.server.query(UNFINISHED), list[dict[str, Any]](), patience=300)
+        eventually(lambda: self.query(UNFINISHED), list[dict[str, Any]](), patience=300)
         counters = {
             (int(row["service_name"][-1]), row["service_key"]): int(row["value_utf8"])
-            for row in self.server.query(COUNTERS)
+            for row in self.query(COUNTERS)
         }
         wrong = {
             place: (expected, counters.get(place))

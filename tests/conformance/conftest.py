@@ -22,22 +22,23 @@ if TYPE_CHECKING:
 
 SERVICES = Path(__file__).with_name("services.py")
 
+LAZY = {
+    "RESTATE_WORKER__INVOKER__DISABLE_EAGER_STATE": "true",
+    "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
+    "RESTATE_WORKER__NUM_TIMERS_IN_MEMORY_LIMIT": "1",
+}
+SUSPENDING = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "0s"}
+V7 = {
+    "RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7": "true",
+    "RESTATE_EXPERIMENTAL_ENABLE_VQUEUES": "true",
+}
+
 WAYS: dict[str, Mapping[str, str]] = {
     "v6": {},
-    "v6-suspending": {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "0s"},
-    "v6-lazy": {
-        "RESTATE_WORKER__INVOKER__DISABLE_EAGER_STATE": "true",
-        "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
-        "RESTATE_WORKER__NUM_TIMERS_IN_MEMORY_LIMIT": "1",
-    },
-    "v7": {
-        "RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7": "true",
-        "RESTATE_EXPERIMENTAL_ENABLE_VQUEUES": "true",
-    },
-    "v7-suspending": {
-        "RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7": "true",
-        "RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "0s",
-    },
+    "v6-suspending": SUSPENDING,
+    "v6-lazy": LAZY,
+    "v7": V7,
+    "v7-suspending": V7 | LAZY | SUSPENDING,
 }
 """Settings of the server that change how it talks to an endpoint."""
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
 import attrs
 import pytest
 
+from durable_trio import TerminalError
+from durable_trio.abc import Command, Completion, Run, SendSignal
+from durable_trio.local import LocalRuntime
+from durable_trio.testing import MemoryStore
+from durable_trio_restate import RestateReader
 from tests.restate.server import EndpointProcess, RestateServer, eventually
 
 from .cases import CASES, Case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
 
     from durable_trio import AnyHandler
+    from durable_trio.abc import Entry
 
 SCRIPT = Path(__file__).with_name("served.py")
 SUSPENDING = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "0s"}
@@ -78,7 +86,7 @@ def handler_of(module: ModuleType, asked: Case) -> AnyHandler:
 
 @pytest.mark.parametrize("asked", CASES, ids=str)
 def test_on_restate(asked: Case, restate: RestateServer, load: Callable[[str], ModuleType]) -> None:
-    """The handler gives what the example says; what it called is over when it is."""
+    """The handler gives what the example says, and leaves the journal that it leaves elsewhere."""
     forget_state(restate)
     module = load(asked.example)
     handler = handler_of(module, asked)
@@ -100,6 +108,58 @@ def test_on_restate(asked: Case, restate: RestateServer, load: Callable[[str], M
     else:
         assert response.status_code == 200, response.text
         assert handler.decode_output(response.content) == expected
+    kept = anyio.run(kept_by, restate, response.headers["x-restate-id"])
+    embedded = anyio.run(journal_of, module, handler, argument)
+    assert by_branch(kept) == by_branch(embedded)
+    ours, theirs = results(embedded), results(kept)
+    assert {name: ours[name] for name in ours.keys() & theirs.keys()} == {
+        name: theirs[name] for name in ours.keys() & theirs.keys()
+    }
+
+
+async def kept_by(restate: RestateServer, invocation_id: str) -> Sequence[Entry]:
+    """The journal that the server keeps of an invocation."""
+    async with RestateReader(str(restate.admin.base_url)) as reader:
+        read = await reader.journal(invocation_id)
+    assert read is not None
+    return read[1]
+
+
+async def journal_of(
+    module: ModuleType, handler: AnyHandler, argument: tuple[Any, ...]
+) -> Sequence[Entry]:
+    """The journal that the same call leaves in the embedded runtime."""
+    store = MemoryStore()
+    async with LocalRuntime(module.services, store) as runtime:
+        sent = await runtime.send(handler, *argument)
+        with suppress(TerminalError):
+            await runtime.attach(sent.invocation_id)
+    return store.committed.journal(sent.invocation_id)
+
+
+def by_branch(journal: Sequence[Entry]) -> dict[str, list[str]]:
+    """What each branch did, in order.
+
+    Which branch is first may differ, and which callee has not ended when a race is decided,
+    so that it is sent CANCEL: there time decides.
+    """
+    branches: dict[str, list[str]] = {}
+    for command in journal:
+        if isinstance(command, Command) and not isinstance(command, SendSignal):
+            kind = type(command).__name__.replace("Eager", "")
+            branch, _, name = command.name.rpartition("/")
+            branches.setdefault(branch, []).append(f"{kind} {name}")
+    return branches
+
+
+def results(journal: Sequence[Entry]) -> dict[str, object]:
+    """What the runs gave, by name; a race's loser may have none."""
+    runs = {each.completion_id: each.name for each in journal if isinstance(each, Run)}
+    return {
+        runs[each.completion_id]: each.result
+        for each in journal
+        if isinstance(each, Completion) and each.completion_id in runs
+    }
 
 
 def forget_state(restate: RestateServer) -> None:
