@@ -46,6 +46,7 @@ async def refund_safely(ctx: Context, cents: int) -> str:
 async def the_boss_agrees(rt: VirtualRuntime) -> None:
     paid.clear()
     tickets.clear()
+    verdict = "none yet"
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(agree, rt)
         verdict = await rt.call(refund, 700)
@@ -60,6 +61,7 @@ async def agree(rt: VirtualRuntime) -> None:
 async def the_boss_agrees_safely(rt: VirtualRuntime) -> None:
     paid.clear()
     tickets.clear()
+    verdict = "none yet"
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(agree, rt)
         verdict = await rt.call(refund_safely, 700)

@@ -30,8 +30,12 @@ async def order(ctx: Context, cents: int) -> str:
     return f"{receipt}, lost"
 
 
+def charged(cents: int) -> str:
+    return f"{cents} charged"
+
+
 # A stand-in takes the place of a service. Payloads go through that one's types.
-services = [orders, fake(bank, charge=lambda cents: f"{cents} charged")]
+services = [orders, fake(bank, charge=charged)]
 
 
 async def test_a_week_passes() -> None:

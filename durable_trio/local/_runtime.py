@@ -116,8 +116,8 @@ class LocalRuntime:
         self._lifecycle = self._new_lifecycle()
         engine, dispatcher = self._lifecycle.engine, self._lifecycle.dispatcher
         self._engine = engine
-        self.client = Client(engine, dispatcher)
-        self.control = Control(engine, dispatcher)
+        self.client: Client = Client(engine, dispatcher)
+        self.control: Control = Control(engine, dispatcher)
 
     async def __aenter__(self) -> Self:
         if self._entered:

@@ -158,7 +158,7 @@ class GoldenJournals:
     """
 
     def __init__(self, directory: str | PathLike[str], *, update: bool = False) -> None:
-        self.directory = Path(directory)
+        self.directory: Path = Path(directory)
         """Where they are; it need not be there yet."""
         self.update = update
         """Whether ``check`` records."""

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from durable_trio._run import RunInfo
     from durable_trio._services import ServiceDefinition
     from durable_trio.abc import Entry, Timer
+    from durable_trio.local._client import Client
+    from durable_trio.local._control import Control
     from durable_trio.local._live import LiveInvocation
 
     from ._effects import Effects
@@ -109,7 +111,9 @@ class VirtualRuntime(LocalRuntime):
         if self._stage is not None:
             self._lifecycle.dispatcher.mail.keep_back = self._stage.keep_back
         self._attempted.clear()
-        self.client, self.control = self._outside.attend(self.client, self.control)
+        client, control = self._outside.attend(self.client, self.control)
+        self.client: Client = client
+        self.control: Control = control
 
     def _next_life(self) -> Any:
         if self._lives.number:
