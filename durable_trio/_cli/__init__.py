@@ -9,9 +9,9 @@ _call      call, attach, output             _ingress    the HTTP client
 _control   cancel, kill, resolve, ...       _source     where a journal is taken from
 _ls        ls                               _show       show
 _export    export: JSON Lines               _replay     replay
-_check     check                            _tree       a journal as branches
-_describe  entries as text                  _text       values as text
-_progress  what takes long
+_check     check                            _progress   what takes long
+
+How a journal reads is ``durable_trio._transcript``'s.
 
 Nothing is imported here until the command runs: it needs the extra ``cli``.
 """

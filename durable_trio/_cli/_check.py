@@ -15,6 +15,7 @@ import anyio
 import click
 
 from durable_trio._registry import ServiceRegistry
+from durable_trio._transcript._text import plain
 from durable_trio.testing import Replay, replay_all
 
 from ._exits import FAILED, USAGE, Exit
@@ -22,7 +23,6 @@ from ._load import load_services
 from ._progress import progress
 from ._replay import backend_option, contexts_option, report
 from ._source import read_unfinished, source_options
-from ._text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,12 +22,12 @@ from durable_trio._exceptions import (
     UnavailableError,
     UsageError,
 )
+from durable_trio._transcript._text import lines, plain
 from durable_trio.client._answers import INGRESS_UNAVAILABLE
 from durable_trio.client._answers import NOT_READY as NOT_READY_STATUS
 from durable_trio.client._transport import Transport
 
 from ._exits import FAILED, NO_ANSWER, NOT_FOUND, NOT_READY, USAGE, Exit
-from ._text import lines, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

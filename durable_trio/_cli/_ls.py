@@ -11,12 +11,12 @@ import click
 
 from durable_trio import _json
 from durable_trio._records import InvocationRecord, InvocationStatus
+from durable_trio._transcript._describe import target_name
+from durable_trio._transcript._text import instant, moment, payload, plain, shortened
 from durable_trio.abc import Failure
 
-from ._describe import target_name
 from ._files import journal_option, open_reader
 from ._progress import progress
-from ._text import instant, moment, payload, plain, shortened
 
 if TYPE_CHECKING:
     from pathlib import Path

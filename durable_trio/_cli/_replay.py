@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import click
 
+from durable_trio._transcript._text import plain
 from durable_trio.testing import RecordedJournal, replay
 
 from ._exits import FAILED, USAGE, Exit
 from ._load import load_services
 from ._progress import progress
 from ._source import read_journal, source_options
-from ._text import plain
 
 if TYPE_CHECKING:
     from durable_trio.testing import Replay

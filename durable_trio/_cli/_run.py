@@ -20,6 +20,7 @@ import attrs
 import click
 
 from durable_trio._services import ServiceKind
+from durable_trio._transcript._text import plain
 from durable_trio.local import LocalRuntime
 from durable_trio.local.http import HttpIngress
 
@@ -28,7 +29,6 @@ from ._files import journal_option, open_store
 from ._load import load_services
 from ._progress import progress
 from ._stop import StopSignals, leave_threads
-from ._text import plain
 
 if TYPE_CHECKING:
     from pathlib import Path

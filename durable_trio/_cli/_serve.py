@@ -21,6 +21,8 @@ import anyio
 import attrs
 import click
 
+from durable_trio._transcript._text import plain
+
 from ._exits import Exit, complain
 from ._files import make_endpoint
 from ._load import load_services
@@ -28,7 +30,6 @@ from ._logs import configure_logs
 from ._registration import register
 from ._run import KINDS
 from ._stop import StopSignals, leave_threads
-from ._text import plain
 from ._workers import Supervisor, Worker
 
 if TYPE_CHECKING:

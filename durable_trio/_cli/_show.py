@@ -13,15 +13,15 @@ import attrs
 import click
 
 from durable_trio._records import InvocationStatus, TimerKind
+from durable_trio._transcript._describe import Words, target_name
+from durable_trio._transcript._text import duration, instant, lines, payload, plain
+from durable_trio._transcript._tree import Branch, Fate, Step, build_tree
 from durable_trio.abc import Failure
 
-from ._describe import Words, target_name
 from ._exits import NOT_FOUND, Exit
 from ._files import journal_option, open_reader
 from ._ls import standing
 from ._progress import progress
-from ._text import duration, instant, lines, payload, plain
-from ._tree import Branch, Fate, Step, build_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

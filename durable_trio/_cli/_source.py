@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 import click
 
+from durable_trio._transcript._text import plain
 from durable_trio.abc import InvocationStatus
 from durable_trio.testing import RecordedJournal
 
@@ -18,7 +19,6 @@ from ._exits import NOT_FOUND, USAGE, Exit
 from ._files import open_reader, open_server
 from ._progress import progress
 from ._show import find
-from ._text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
-from durable_trio._cli._describe import Words, target_name
-from durable_trio._cli._tree import Step
 from durable_trio._journal._entries import (
     CANCEL_SIGNAL,
     Call,
@@ -33,6 +31,8 @@ from durable_trio._records import (
     PutInvocation,
     PutState,
 )
+from durable_trio._transcript._describe import Words, target_name
+from durable_trio._transcript._tree import Step
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping

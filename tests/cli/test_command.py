@@ -100,7 +100,9 @@ def test_it_is_installed_as_a_script() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
     assert {"durable-trio": "durable_trio._cli:main"} == project["scripts"]
-    assert {"durable_trio.stores", "durable_trio.readers"} == set(project["entry-points"])
+    groups = {"durable_trio.stores", "durable_trio.readers"}
+    groups |= {"durable_trio.servers", "durable_trio.endpoints"}
+    assert groups | {"pytest11"} == set(project["entry-points"])
 
 
 def test_the_version_is_told() -> None:

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_trio._cli._text import duration, instant, lines, moment, payload, plain, shortened
+from durable_trio._transcript._text import (
+    duration,
+    instant,
+    lines,
+    moment,
+    payload,
+    plain,
+    shortened,
+)
 
 
 @given(st.text())

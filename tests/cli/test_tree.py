@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_trio._cli._tree import Branch, Fate, Step, build_tree
+from durable_trio._transcript._tree import Branch, Fate, Step, build_tree
 from durable_trio.abc import (
     VOID,
     Call,
