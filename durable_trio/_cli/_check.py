@@ -18,10 +18,11 @@ from durable_trio._registry import ServiceRegistry
 from durable_trio._transcript._text import plain
 from durable_trio.testing import Replay, replay_all
 
+from ._backend import backend_option
 from ._exits import FAILED, USAGE, Exit
 from ._load import load_services
 from ._progress import progress
-from ._replay import backend_option, contexts_option, report
+from ._replay import contexts_option, report
 from ._source import read_unfinished, source_options
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ import click
 from durable_trio._transcript._text import plain
 from durable_trio.testing import RecordedJournal, replay
 
+from ._backend import backend_option
 from ._exits import FAILED, USAGE, Exit
 from ._load import load_services
 from ._progress import progress
@@ -24,14 +25,6 @@ from ._source import read_journal, source_options
 
 if TYPE_CHECKING:
     from durable_trio.testing import Replay
-
-backend_option: Final = click.option(
-    "--backend",
-    type=click.Choice(["trio", "asyncio"]),
-    default="trio",
-    show_default=True,
-    help="The event loop that handlers run on.",
-)
 
 contexts_option: Final = click.option(
     "--contexts",

@@ -24,6 +24,7 @@ from durable_trio._transcript._text import plain
 from durable_trio.local import LocalRuntime
 from durable_trio.local.http import HttpIngress
 
+from ._backend import backend_option
 from ._exits import complain
 from ._files import journal_option, open_store
 from ._load import load_services
@@ -82,13 +83,7 @@ class Plan:
     multiple=True,
     help="A host name, beside localhost, that requests and web pages may come from.",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(["trio", "asyncio"]),
-    default="trio",
-    show_default=True,
-    help="The event loop that handlers run on.",
-)
+@backend_option
 @click.option(
     "--grace",
     type=_SECONDS,

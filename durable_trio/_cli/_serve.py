@@ -23,6 +23,7 @@ import click
 
 from durable_trio._transcript._text import plain
 
+from ._backend import backend_option
 from ._exits import Exit, complain
 from ._files import make_endpoint
 from ._load import load_services
@@ -76,13 +77,7 @@ class Plan:
     help="Where it listens; 0: any free port.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address it listens on.")
-@click.option(
-    "--backend",
-    type=click.Choice(["trio", "asyncio"]),
-    default="trio",
-    show_default=True,
-    help="The event loop that handlers run on.",
-)
+@backend_option
 @click.option(
     "--workers",
     type=click.IntRange(1, 1024),

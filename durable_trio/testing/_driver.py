@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.lowlevel
+import attrs
 
 from ._quiescence import wait_all_others_blocked, waits_for_the_host
 
@@ -28,6 +29,34 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN: Final = 0.002
 """Seconds of real time after which a test that waits for the host is looked at again."""
+
+
+@attrs.frozen
+class Rest:
+    """A moment in which no task is ready and no commit is on its way."""
+
+    changed: anyio.Event
+    """Set when it is over."""
+    bodies: bool
+    """Whether a run body is at work: entered, not left, and not waiting for virtual time."""
+    host: bool
+    """Whether the host works for somebody: a thread, a socket."""
+
+
+async def until_rest(
+    timeline: Timeline, pending: Callable[[], bool], executing: Callable[[], int]
+) -> Rest:
+    """Return when all other tasks wait; see ``drive`` for what it is told."""
+    while True:
+        changed = timeline.watch()
+        # What the host was waited for may have come, and nobody has been told yet.
+        waited = waits_for_the_host()
+        await wait_all_others_blocked()
+        if not pending():
+            bodies = executing() > timeline.sleeping_bodies
+            return Rest(changed, bodies, waited or waits_for_the_host())
+
+        await anyio.lowlevel.checkpoint()
 
 
 async def drive(
@@ -44,20 +73,12 @@ async def drive(
     ``look_again`` when one of them may have changed.
     """
     while True:
-        changed = timeline.watch()
-        # What the host was waited for may have come, and nobody has been told yet.
-        waited = waits_for_the_host()
-        await wait_all_others_blocked()
-        if pending():
-            await anyio.lowlevel.checkpoint()
-            continue
-
-        working = executing() > timeline.sleeping_bodies
-        if working and (waited or waits_for_the_host()):
+        rest = await until_rest(timeline, pending, executing)
+        if rest.bodies and rest.host:
             with anyio.move_on_after(LOOK_AGAIN):  # a body may begin to wait for something else
-                await changed.wait()
-        elif not _move(timeline, working=working, wanted=wanted()):
-            await changed.wait()
+                await rest.changed.wait()
+        elif not _move(timeline, working=rest.bodies, wanted=wanted()):
+            await rest.changed.wait()
 
 
 def _move(timeline: Timeline, *, working: bool, wanted: bool) -> bool:

@@ -23,14 +23,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
-import anyio.lowlevel
 import attrs
 
 from durable_trio._journal._entries import Completion
 from durable_trio._records import TimerKind
 
-from ._driver import LOOK_AGAIN
-from ._quiescence import wait_all_others_blocked, waits_for_the_host
+from ._driver import LOOK_AGAIN, until_rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -231,25 +229,17 @@ class Stage:
 
         self._look_again = timeline.look_again
         while True:
-            changed = timeline.watch()
-            # What the host was waited for may have come, and nobody has been told yet.
-            waited = waits_for_the_host()
-            await wait_all_others_blocked()
-            if pending():
-                await anyio.lowlevel.checkpoint()
-                continue
-
-            waited |= waits_for_the_host()
-            working = waited and executing() > timeline.sleeping_bodies
+            rest = await until_rest(timeline, pending, executing)
+            working = rest.host and rest.bodies
             if not working and not self.over and self._next(timeline, anybody_waits):
                 continue
 
-            if not waited:
+            if not rest.host:
                 self._rest()
-                await changed.wait()
+                await rest.changed.wait()
             else:
                 with anyio.move_on_after(LOOK_AGAIN):  # what the host does changes nothing here
-                    await changed.wait()
+                    await rest.changed.wait()
 
     def _rest(self) -> None:
         if self.on_rest is not None:
