@@ -88,6 +88,7 @@ def test_a_graceful_end(tmp_path: Path, backend: str, workers: int, number: int)
         server.process.send_signal(number)
         while "stopping, within 10 s" not in server.log.read_text():
             assert server.process.poll() is None
+            time.sleep(0.01)
         (tmp_path / "go").touch()
         answer = rest(client)
         assert server.process.wait(30) == 0
@@ -131,6 +132,7 @@ def test_a_second_signal(tmp_path: Path, workers: int) -> None:
         server.process.send_signal(signal.SIGTERM)
         while "stopping, within 10 s" not in server.log.read_text():
             assert server.process.poll() is None
+            time.sleep(0.01)
 
         assert server.stop() == 128 + signal.SIGTERM
         with suppress(ConnectionResetError):

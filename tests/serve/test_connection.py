@@ -238,6 +238,33 @@ def test_a_connection_that_came_while_the_server_drains(backend: str) -> None:
     anyio.run(main, backend=backend)
 
 
+def test_first_bytes_that_come_with_the_cut(backend: str) -> None:
+    """No attempt begins of which nothing could be told: its bodies would execute twice."""
+
+    async def main() -> None:
+        stream, asked = FakeStream(), list[Any]()
+        app: Any = endpoint([greeter])
+        respond = app.respond
+
+        def listening(head: Any) -> Any:
+            asked.append(head)
+            return respond(head)
+
+        app.respond = listening
+        connection = connection_on(stream, app)
+        peer = client()
+        invoke(peer, "greet", start_of(Input(b'"you"')))
+        async with anyio.create_task_group() as group:
+            group.start_soon(connection.serve)
+            await anyio.wait_all_tasks_blocked()
+            stream.arrive(peer.data_to_send())
+            connection.drain(5.0)
+        assert stream.closed
+        assert asked == []
+
+    anyio.run(main, backend=backend)
+
+
 def test_a_client_that_stays_on(backend: str) -> None:
     """After the end of a connection its client has five seconds to see it."""
 

@@ -153,11 +153,15 @@ class Connection:
         self._handle(http, http.receive_eof())
 
     async def _receive(self) -> bytes | None:
-        """What the client sent; None if nothing more comes."""
+        """What the client sent; None if nothing more comes, or is wanted."""
         try:
-            return await self._stream.receive(_CHUNK)
+            data = await self._stream.receive(_CHUNK)
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
             return None
+
+        # It may have arrived with the cut. An attempt that began now would execute bodies up to
+        # their first checkpoint, and their results would be lost.
+        return None if self._scope.cancel_called else data
 
     def _handle(self, http: HttpConnection, events: list[Event]) -> None:
         while events:
