@@ -29,6 +29,10 @@ _STATEMENTS: Final = {
         "durable_trio",
         "import durable_trio, durable_trio_restate",
     ),
+    "the same, and its own server": (
+        "durable_trio",
+        "import durable_trio, durable_trio_restate._server._server",
+    ),
     "restate-sdk": ("restate", "import restate"),
     "dbos": ("dbos", "import dbos"),
 }

@@ -31,7 +31,6 @@ from ._errors import IdentityError
 from ._exchange import Exchange
 from ._frames import DEFAULT_MAX_MESSAGE_SIZE
 from ._http import SERVER_NAME, TEXT, Answer, RequestHead
-from ._identity import IdentityVerifier
 from ._manifest import encode_manifest
 from ._versions import manifest_of, manifest_type, protocol_of
 
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
     from ._asgi import Receive, Scope, Send
     from ._http import RawHeaders
+    from ._identity import IdentityVerifier
     from ._manifest import ProtocolMode
 
 ProtocolOption: TypeAlias = Literal["bidi", "request_response"]
@@ -59,6 +59,17 @@ def _version() -> str:
         return metadata.version("durable-trio")
     except metadata.PackageNotFoundError:
         return "source"
+
+
+def _verifier(keys: Sequence[str]) -> IdentityVerifier | None:
+    # "" is a mistake that it refuses, and not the same as no keys.
+    if not keys and not isinstance(keys, str):
+        return None
+
+    # PyJWT and cryptography take longer to import than all of this adapter.
+    from ._identity import IdentityVerifier
+
+    return IdentityVerifier(keys)
 
 
 @final
@@ -94,7 +105,7 @@ class Endpoint:
 
         self._defaults = defaults or ServiceOptions()
         self._registry = ServiceRegistry(services, self._defaults)
-        self._identity = IdentityVerifier(identity_keys)
+        self._identity = _verifier(identity_keys)
         self.protocol: ProtocolOption | None = protocol
         """How a server talks to it, None for what its discovery comes with."""
         self._max_message_size = max_message_size
@@ -163,11 +174,12 @@ class Endpoint:
             return self._refuse_method("GET", head) or self._answer(200, b"ok")
 
         headers = {bytes(key).lower(): bytes(value) for key, value in head.headers}
-        try:
-            self._identity.verify(head.path, headers)
-        except IdentityError as error:
-            _log.warning("%s: %s", head.path, error)
-            return self._answer(401, str(error).encode())
+        if self._identity is not None:
+            try:
+                self._identity.verify(head.path, headers)
+            except IdentityError as error:
+                _log.warning("%s: %s", head.path, error)
+                return self._answer(401, str(error).encode())
 
         invoked = len(segments) >= 3 and segments[-3] == "invoke"
         if not invoked and name != "discover":

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from durable_trio.client import AdminClient
-
 from ._ids import raw_id
 from ._stored import entry_of, header_of
 
@@ -33,6 +31,9 @@ class RestateReader:
     """
 
     def __init__(self, url: str) -> None:
+        # An endpoint has no use for httpx, which takes longer to import than all of this adapter.
+        from durable_trio.client import AdminClient
+
         self._admin = AdminClient(url, max_body_size=_LARGEST)
         self._features: frozenset[str] | None = None
 

@@ -1,4 +1,4 @@
-"""``serve``: the listeners, their connections, and the order of a shutdown.
+"""The server: its listeners, their connections, and the order of a shutdown.
 
 Owns accepting, how many connections there are, their clock, and draining.
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import signal
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -23,8 +22,7 @@ from anyio.streams.tls import TLSStream
 from durable_trio._host import current_host
 
 from ._connection import Connection
-from ._limits import ServerLimits
-from ._listeners import open_sockets, prepare
+from ._listeners import prepare
 
 if TYPE_CHECKING:
     import socket
@@ -35,6 +33,8 @@ if TYPE_CHECKING:
 
     from durable_trio_restate._endpoint import Endpoint
 
+    from ._limits import ServerLimits
+
 _log = logging.getLogger("durable_trio.restate.server")
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -43,35 +43,6 @@ _TICK: Final = 1.0
 _HESITATION: Final = 0.001
 """Seconds that a process waits for others to take a connection, for each that it has."""
 _CROWD: Final = 50
-
-
-async def serve(
-    app: Endpoint,
-    bind: str | Sequence[socket.socket] = "127.0.0.1:9080",
-    *,
-    shutdown_timeout: float = 10.0,
-    until: Callable[[], Awaitable[object]] | None = None,
-    started: Callable[[], object] | None = None,
-    limits: ServerLimits | None = None,
-    tls: ssl.SSLContext | None = None,
-) -> None:
-    """Serve an endpoint over HTTP/2 and HTTP/1.1, on one port, until SIGINT or SIGTERM.
-
-    ``bind`` is host:port, ``unix:PATH``, or sockets that listen. ``until`` replaces the
-    signals: it is awaited instead. Then attempts are drained: those that wait suspend, those
-    at work have ``shutdown_timeout`` seconds to end. ``started`` is called when it listens.
-    ``limits`` bound what a client may use. ``tls`` is a server's context, for example
-    ``tls_context(certificate, key)``; without one all is clear text, HTTP/2 with prior
-    knowledge. ``UsageError`` if it cannot listen there.
-    """
-    listeners = open_sockets(bind) if isinstance(bind, str) else bind
-    server = Server(app, limits or ServerLimits(), tls)
-    try:
-        await server.run(listeners, until or _stopped, started, shutdown_timeout)
-    finally:
-        # Whoever cancels it expects the port to be free.
-        for listener in listeners:
-            listener.close()
 
 
 class Server:
@@ -218,9 +189,3 @@ class Server:
             _log.debug("a TLS handshake failed: %s", error)
             await anyio.aclose_forcefully(stream)
             return None
-
-
-async def _stopped() -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            return
