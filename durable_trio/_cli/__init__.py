@@ -10,7 +10,7 @@ _control   cancel, kill, resolve, ...       _source     where a journal is taken
 _ls        ls                               _show       show
 _export    export: JSON Lines               _replay     replay
 _check     check                            _progress   what takes long
-_backend   --backend
+_backend   --backend                        _output     standard output
 
 How a journal reads is ``durable_trio._transcript``'s.
 

@@ -14,7 +14,8 @@ import click
 from durable_trio._exceptions import DurableTrioError
 
 from . import _call, _check, _control, _export, _ls, _replay, _run, _serve, _show
-from ._exits import Exit, code_of, complain
+from ._exits import INTERRUPTED, Exit, code_of, complain
+from ._output import colours_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,16 +33,22 @@ class Commands(click.Group):
         except (Exit, DurableTrioError) as error:
             complain(str(error))
             ctx.exit(code_of(error))
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
 
 
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes and examples: docs/cli.md.",
+    epilog="""\b
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 not ready, 5 no answer,
+10 to 14 trouble with the journal file, 128 and a number: ended by that signal.""",
 )
 @click.version_option(package_name="durable-trio", prog_name="durable-trio")
-def app() -> None:
+@click.pass_context
+def app(context: click.Context) -> None:
     """Durable handlers: serve them, call them, look at their journals."""
+    context.color = colours_wanted()
 
 
 def _add(commands: Iterable[click.Command]) -> None:

@@ -13,8 +13,9 @@ import click
 from durable_trio.client._headers import checked_headers, idempotency_header
 from durable_trio.client._paths import handler_path, result_path
 
-from ._exits import USAGE, Exit
+from ._exits import USAGE, Exit, complain
 from ._ingress import json_argument, request, show_body, url_option
+from ._output import say
 from ._progress import progress
 
 
@@ -61,9 +62,9 @@ def call(
         return
 
     sent = answer.fields()
-    click.echo(sent.get("invocationId"))
+    say(str(sent.get("invocationId")))
     if sent.get("status") == "PreviouslyAccepted":
-        click.echo("durable-trio: it had been accepted before", err=True)
+        complain("it had been accepted before")
 
 
 @click.command()

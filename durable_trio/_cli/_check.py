@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import click
 
+from durable_trio import _json
 from durable_trio._registry import ServiceRegistry
 from durable_trio._transcript._text import plain
 from durable_trio.testing import Replay, replay_all
@@ -21,8 +22,9 @@ from durable_trio.testing import Replay, replay_all
 from ._backend import backend_option
 from ._exits import FAILED, USAGE, Exit
 from ._load import load_services
+from ._output import page
 from ._progress import progress
-from ._replay import contexts_option, report
+from ._replay import be_no_store, contexts_option, fields, in_order, json_option, report
 from ._source import read_unfinished, source_options
 
 if TYPE_CHECKING:
@@ -33,12 +35,11 @@ _NAMED: Final = 5
 
 
 @click.command()
-@click.argument(
-    "places", metavar="[DIR]...", nargs=-1, type=click.Path(exists=True, path_type=Path)
-)
+@click.argument("places", metavar="[DIR|FILE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.argument("services", metavar="MODULE:SERVICES")
 @source_options
 @click.option("-v", "--verbose", is_flag=True, help="Tell of every journal, not only what breaks.")
+@json_option
 @contexts_option
 @backend_option
 def check(
@@ -47,18 +48,22 @@ def check(
     journal_file: Path | None,
     admin: str | None,
     verbose: bool,
+    as_json: bool,
     contexts: bool,
     backend: str,
 ) -> None:
-    """Replay many journals with the code of today, and tell which ones it breaks.
+    """Replay many journals, and tell which ones today's code breaks.
 
     Those in each DIR and below it (golden journals and exports, *.jsonl), and with
     --journal or --admin all that are in flight there. Nothing is done. The exit code is 1 if
     any of them breaks.
     """
+    in_order([str(place) for place in places], services)
     if not places and journal_file is None and admin is None:
         raise Exit("expected a DIR of journals, --journal FILE or --admin URL", USAGE)
 
+    for place in places:
+        _be_there(place)
     registry = ServiceRegistry(load_services(services))
     with progress("reading what is in flight"):
         in_flight = list(read_unfinished(journal_file, admin))
@@ -71,10 +76,20 @@ def check(
 
     with progress("replaying", lambda: f"{len(results):,} journals"):
         anyio.run(replay_everything, backend=backend)
-    for line in _page(results, verbose=verbose):
-        click.echo(line)
+    if as_json:
+        page(_json.write(fields(result)).decode() for result in results)
+    else:
+        page(_page(results, verbose=verbose))
     if not all(result.clean for result in results):
         raise click.exceptions.Exit(FAILED)
+
+
+def _be_there(place: Path) -> None:
+    if not place.exists():
+        raise Exit(f"there is no {place}: expected a directory of journals, or one of them", USAGE)
+
+    if place.is_file():
+        be_no_store(place)
 
 
 def _page(results: Sequence[Replay], *, verbose: bool) -> Iterator[str]:
@@ -93,7 +108,7 @@ def _page(results: Sequence[Replay], *, verbose: bool) -> Iterator[str]:
         yield ""
     outcomes = Counter(result.outcome for result in results if not result.clean)
     if not outcomes:
-        yield f"{len(results)} journals replay cleanly"
+        yield f"{len(results)} journals replay cleanly" if results else "nothing is in flight"
         return
 
     broken = ", ".join(f"{count} {outcome.name.lower()}" for outcome, count in outcomes.items())

@@ -13,6 +13,7 @@ from durable_trio.client._paths import awakeable_path, invocation_path, signal_p
 
 from ._exits import NO_ANSWER, USAGE, Exit, complain
 from ._ingress import json_argument, request, text_body, url_option
+from ._output import say
 
 _DONE: Final = {
     "cancel": "asked to end",
@@ -41,7 +42,7 @@ def _action(name: str, help_text: str) -> click.Command:
                 complain(f"{invocation_id}: {error}")
                 failed = failed or error
             else:
-                click.echo(f"{invocation_id}: {_DONE[name]}")
+                say(f"{invocation_id}: {_DONE[name]}")
         if failed is not None:
             raise Exit("the others are done", failed.code)
 

@@ -18,17 +18,20 @@ meaning.
 | 12   | the journal was written by a newer version                           |
 | 13   | the journal cannot be written: full disk, read-only, I/O error       |
 | 14   | the journal cannot be opened or read for another reason              |
-| 128+ | stopped at once by a second signal: 128 and its number               |
+| 128+ | stopped by a signal: 128 and its number; 141 is what a reader like   |
+|      | `head` leaves behind                                                 |
 """
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from durable_trio._exceptions import (
     BadAnswerError,
+    RefusedError,
     RequestError,
     StoreCorruptError,
     StoreError,
@@ -46,6 +49,8 @@ USAGE: Final = 2
 NOT_FOUND: Final = 3
 NOT_READY: Final = 4
 NO_ANSWER: Final = 5
+INTERRUPTED: Final = 128 + signal.SIGINT
+UNREAD: Final = 128 + signal.SIGPIPE
 
 _CODES: Final = (
     (StoreLockedError, 10),
@@ -57,6 +62,8 @@ _CODES: Final = (
     (BadAnswerError, FAILED),
     (RequestError, NO_ANSWER),
 )
+
+_REFUSED: Final = {404: NOT_FOUND, 503: NO_ANSWER}
 
 
 class Exit(Exception):
@@ -72,9 +79,17 @@ def complain(message: str) -> None:
     click.echo(f"durable-trio: {message}", err=True)
 
 
+def refused(status: int) -> int:
+    """The exit code of what a server refuses with this status."""
+    return _REFUSED.get(status, USAGE if 400 <= status < 500 else FAILED)
+
+
 def code_of(error: Exit | DurableTrioError) -> int:
     """The exit code of an error of its kind."""
     if isinstance(error, Exit):
         return error.code
+
+    if isinstance(error, RefusedError):
+        return refused(error.code)
 
     return next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)

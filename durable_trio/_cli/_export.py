@@ -5,7 +5,6 @@ Owns the command; the form is the core's.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +13,9 @@ import click
 from durable_trio._journal._jsonl import dump_entry, dump_journal
 
 from ._exits import FAILED, USAGE, Exit
+from ._output import say, standard_output
 from ._progress import progress
-from ._source import NO_SOURCE, read_journal, read_unfinished, source_options
+from ._source import ONE_SOURCE, read_journal, read_unfinished, source_options
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -63,8 +63,8 @@ def export(
 
     record = read_journal(invocation_id, journal_file, admin)
     if target is None:
-        _write(sys.stdout.buffer, record)
-        sys.stdout.buffer.flush()
+        with standard_output() as stream:
+            _write(stream.buffer, record)
         return
 
     _write_to(target, record)
@@ -75,7 +75,7 @@ def _export_unfinished(journal_file: Path | None, admin: str | None, target: Pat
         raise Exit("--unfinished needs a directory to write to: -o DIR", USAGE)
 
     if journal_file is None and admin is None:
-        raise Exit(NO_SOURCE, USAGE)
+        raise Exit(f"{ONE_SOURCE}, found neither", USAGE)
 
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def _export_unfinished(journal_file: Path | None, admin: str | None, target: Pat
         for record in read_unfinished(journal_file, admin):
             _write_to(target / f"{record.name}.jsonl", record)
             count += 1
-    click.echo(f"{count} journals in {target}")
+    say(f"{count} journals in {target}")
 
 
 def _write_to(target: Path, record: RecordedJournal) -> None:

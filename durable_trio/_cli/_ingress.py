@@ -27,7 +27,8 @@ from durable_trio.client._answers import INGRESS_UNAVAILABLE
 from durable_trio.client._answers import NOT_READY as NOT_READY_STATUS
 from durable_trio.client._transport import Transport
 
-from ._exits import FAILED, NO_ANSWER, NOT_FOUND, NOT_READY, USAGE, Exit
+from ._exits import FAILED, NO_ANSWER, NOT_READY, USAGE, Exit, refused
+from ._output import standard_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,6 @@ url_option: Final = click.option(
     show_envvar=True,
     help="Where the ingress is.",
 )
-
-_STATUSES: Final = {404: NOT_FOUND, 503: NO_ANSWER}
 
 
 def request(
@@ -106,18 +105,17 @@ def show_body(answer: Answer) -> None:
     """The body on stdout, with a line end if it is text."""
     body = answer.body
     is_text = answer.headers.get("content-type", "").startswith(("application/json", "text/"))
-    sys.stdout.buffer.write(body)
-    if body and (is_text or sys.stdout.isatty()) and not body.endswith(b"\n"):
-        sys.stdout.buffer.write(b"\n")
-    sys.stdout.buffer.flush()
+    with standard_output() as stream:
+        stream.buffer.write(body)
+        if body and (is_text or stream.isatty()) and not body.endswith(b"\n"):
+            stream.buffer.write(b"\n")
 
 
 def _exit(error: DurableTrioError) -> Exit:
     match error:
         case RefusedError() | UnavailableError():
-            usage = USAGE if 400 <= error.code < 500 else FAILED
-            code = _STATUSES.get(error.code, usage)
-            return Exit(f"refused: {error.code} {lines(error.message, indent=2)}", code)
+            message = f"refused: {error.code} {lines(error.message, indent=2)}"
+            return Exit(message, refused(error.code))
         case TerminalError():
             labels = "".join(f" [{plain(k)}: {plain(v)}]" for k, v in error.metadata.items())
             message = f"{error.code} {lines(error.message, indent=2)}{labels}"

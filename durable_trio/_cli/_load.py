@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -27,15 +28,31 @@ if TYPE_CHECKING:
 
 _EXAMPLE: Final = "for example app:services, or app.py:services for a file"
 
+_PACKAGE: Final = f"{Path(__file__).resolve().parents[1]}{os.sep}"
+"""What begins like it is no line of the user's."""
+
 
 def load_services(reference: str) -> list[ServiceDefinition]:
     """The services that ``MODULE:SERVICES`` means. ``UsageError`` if it means none."""
-    name, separator, attribute = reference.rpartition(":")
-    if not separator or not name or not attribute:
-        raise UsageError(f"expected MODULE:SERVICES, {_EXAMPLE}; got {reference!r}")
-
+    name, attribute = split_reference(reference)
     module = _load_file(Path(name)) if _is_file(name) else _load_module(name)
     return _services(module, name, attribute)
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """The two parts of ``MODULE:SERVICES``. ``UsageError`` if it is none."""
+    name, _, attribute = reference.rpartition(":")
+    if not name or not attribute:
+        raise UsageError(f"expected MODULE:SERVICES, {_EXAMPLE}; got {reference!r}")
+
+    return name, attribute
+
+
+def is_reference(text: str) -> bool:
+    """Whether this looks like ``MODULE:SERVICES``, and like nothing else."""
+    name, _, attribute = text.rpartition(":")
+    names = attribute.split(".")
+    return bool(name) and all(each.isidentifier() for each in names) and not Path(text).exists()
 
 
 def _is_file(name: str) -> bool:
@@ -57,7 +74,7 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise _broken(str(path), exc) from exc
     return module
 
@@ -77,7 +94,7 @@ def _load_module(name: str) -> ModuleType:
         raise UsageError(
             f"there is no module {exc.name!r} in {Path.cwd()} or on Python's path.{hint}"
         ) from exc
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise _broken(name, exc) from exc
 
 
@@ -87,11 +104,21 @@ def _broken(name: str, exc: BaseException) -> Exit:
     if own:
         sys.stderr.write("Traceback (most recent call last):\n")
         sys.stderr.writelines(traceback.format_list(own))
+    if isinstance(exc, SyntaxError):
+        # The lines that show where, without the last one, which says what.
+        sys.stderr.writelines(traceback.format_exception_only(exc)[:-1])
+    if isinstance(exc, SystemExit):
+        return Exit(
+            f"importing {name} ended the process (exit code {exc.code}): what runs a program "
+            'belongs under `if __name__ == "__main__":`',
+            USAGE,
+        )
+
     return Exit(f"importing {name} failed: {type(exc).__name__}: {exc}", USAGE)
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith("<frozen importlib") or filename in {__file__, importlib.__file__}
+    return filename.startswith(("<frozen importlib", _PACKAGE)) or filename == importlib.__file__
 
 
 def _services(module: ModuleType, name: str, attribute: str) -> list[ServiceDefinition]:

@@ -16,6 +16,7 @@ from durable_trio._transcript._text import instant, moment, payload, plain, shor
 from durable_trio.abc import Failure
 
 from ._files import journal_option, open_reader
+from ._output import page
 from ._progress import progress
 
 if TYPE_CHECKING:
@@ -62,19 +63,21 @@ def ls(
         # One more tells whether there are more.
         records = reader.invocations(service=service, key=key, status=wanted, limit=limit + 1)
     if as_json:
-        for record in records[:limit]:
-            click.echo(_json.write(_fields(record)))
+        page(_json.write(_fields(record)).decode() for record in records[:limit])
         return
 
     rows = [_row(record) for record in records[:limit]]
     widths = [max(len(row[i]) for row in [_HEADINGS, *rows]) for i in range(len(_HEADINGS) - 1)]
-    for row in [_HEADINGS, *rows] if rows else []:
-        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]
-        click.echo("  ".join([*cells, row[-1]]).rstrip())
+    page(_line(row, widths) for row in ([_HEADINGS, *rows] if rows else []))
     if not rows:
         click.echo("no invocations", err=True)
     elif len(records) > limit:
         click.echo(f"... and older ones: --limit shows more than {limit}", err=True)
+
+
+def _line(row: tuple[str, ...], widths: list[int]) -> str:
+    cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)]
+    return "  ".join([*cells, row[-1]]).rstrip()
 
 
 def _row(record: InvocationRecord) -> tuple[str, str, str, str, str]:

@@ -11,12 +11,12 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 import anyio
-import click
 
 from durable_trio._exceptions import RefusedError, RequestError
 from durable_trio.client import AdminClient
 
 from ._exits import FAILED, Exit
+from ._output import announce
 
 if TYPE_CHECKING:
     from durable_trio.client import Deployment
@@ -30,7 +30,8 @@ _LAST_DELAY: Final = 5.0
 async def register(admin: str, uri: str, *, force: bool) -> None:
     """Register ``uri``, however long it takes. ``Exit`` if the server refuses it."""
     deployment = await _registered(admin, uri, force=force)
-    click.echo(f"Registered {uri} with {admin}: {deployment.id}, {', '.join(deployment.services)}")
+    services = ", ".join(deployment.services)
+    announce([f"Registered {uri} with {admin}: {deployment.id}, {services}"])
 
 
 async def _registered(admin: str, uri: str, *, force: bool) -> Deployment:

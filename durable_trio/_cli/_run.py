@@ -28,15 +28,17 @@ from ._backend import backend_option
 from ._exits import complain
 from ._files import journal_option, open_store
 from ._load import load_services
+from ._output import announce
 from ._progress import progress
 from ._stop import StopSignals, leave_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from durable_trio._services import ServiceDefinition
 
-KINDS: Final = {
+_KINDS: Final = {
     ServiceKind.SERVICE: "service",
     ServiceKind.VIRTUAL_OBJECT: "object",
     ServiceKind.WORKFLOW: "workflow",
@@ -152,9 +154,13 @@ def _announce(plan: Plan, ingress: HttpIngress) -> None:
             f"warning: {plan.host} is open to the network, and there is no authentication: "
             "whoever reaches it can call every handler"
         )
-    click.echo(f"Listening on {ingress.url}, journal {plan.journal}, {plan.backend}")
-    width = max(len(service.name) for service in plan.services)
-    for service in plan.services:
+    where = f"Listening on {ingress.url}, journal {plan.journal}, {plan.backend}"
+    announce([where, *contents(plan.services)])
+
+
+def contents(services: Sequence[ServiceDefinition]) -> Iterator[str]:
+    """Services with their kinds and handlers, a line each."""
+    width = max(len(service.name) for service in services)
+    for service in services:
         handlers = ", ".join(service.handlers)
-        click.echo(f"  {plain(service.name):{width}}  {KINDS[service.kind]}: {handlers}")
-    sys.stdout.flush()
+        yield f"  {plain(service.name):{width}}  {_KINDS[service.kind]}: {handlers}"

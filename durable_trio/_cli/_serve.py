@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -21,15 +20,14 @@ import anyio
 import attrs
 import click
 
-from durable_trio._transcript._text import plain
-
 from ._backend import backend_option
 from ._exits import Exit, complain
 from ._files import make_endpoint
 from ._load import load_services
 from ._logs import configure_logs
+from ._output import announce
 from ._registration import register
-from ._run import KINDS
+from ._run import contents
 from ._stop import StopSignals, leave_threads
 from ._workers import Supervisor, Worker
 
@@ -220,7 +218,6 @@ class Registration:
 
         try:
             await register(self._plan.admin, self._plan.uri or self._uri, force=self._plan.force)
-            sys.stdout.flush()
         except Exit as error:
             self.failed = error
             stop.set()
@@ -233,12 +230,8 @@ def _announce(plan: Plan, sockets: list[socket.socket]) -> None:
             "reaches it can run every handler"
         )
     workers = f", {plan.workers} workers" if plan.workers > 1 else ""
-    click.echo(f"Serving on {_url(plan, sockets)}, {plan.backend}{workers}")
-    width = max(len(service.name) for service in plan.services)
-    for service in plan.services:
-        handlers = ", ".join(service.handlers)
-        click.echo(f"  {plain(service.name):{width}}  {KINDS[service.kind]}: {handlers}")
-    sys.stdout.flush()
+    where = f"Serving on {_url(plan, sockets)}, {plan.backend}{workers}"
+    announce([where, *contents(plan.services)])
 
 
 def _url(plan: Plan, sockets: list[socket.socket]) -> str:

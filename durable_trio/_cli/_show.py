@@ -6,7 +6,6 @@ Owns the page. What is in the tree is ``_tree``'s, how entries are written ``_de
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -18,14 +17,17 @@ from durable_trio._transcript._text import duration, instant, lines, payload, pl
 from durable_trio._transcript._tree import Branch, Fate, Step, build_tree
 from durable_trio.abc import Failure
 
+from . import _output as output
 from ._exits import NOT_FOUND, Exit
 from ._files import journal_option, open_reader
 from ._ls import standing
+from ._output import standard_output
 from ._progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import TextIO
 
     from durable_trio._records import InvocationRecord
     from durable_trio.abc import Entry
@@ -79,9 +81,9 @@ def show(invocation_id: str, journal: Path, *, full: bool) -> None:
         entries = reader.journal(record.id)
         timers = _timers(reader, record)
         holder = _holder(reader, record)
-    colour = None if os.environ.get("NO_COLOR") is None else False
-    for line in page(record, entries, timers, holder, glyphs=_glyphs(), full=full):
-        click.echo(line, color=colour)
+    with standard_output() as stream:
+        glyphs = _glyphs(stream)
+    output.page(page(record, entries, timers, holder, glyphs=glyphs, full=full))
 
 
 def find(reader: Reader, invocation_id: str, journal: Path) -> InvocationRecord:
@@ -234,9 +236,9 @@ def _holder(reader: Reader, record: InvocationRecord) -> str | None:
     return next((other.id for other in others if other.exclusive), None)
 
 
-def _glyphs() -> Glyphs:
+def _glyphs(stream: TextIO) -> Glyphs:
     try:
-        _DRAWN.branch.encode(sys.stdout.encoding or "ascii")
+        _DRAWN.branch.encode(stream.encoding or "ascii")
     except (LookupError, UnicodeEncodeError):
         return _TYPED
 

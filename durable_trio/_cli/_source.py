@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ._files import Reader
 
 
-NO_SOURCE: Final = "expected one of --journal FILE and --admin URL"
+ONE_SOURCE: Final = "expected one of --journal FILE and --admin URL"
 
 _UNFINISHED: Final = frozenset(InvocationStatus) - {InvocationStatus.COMPLETED}
 
@@ -52,7 +52,8 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def read_journal(invocation_id: str, file: Path | None, admin: str | None) -> RecordedJournal:
     """The journal of an invocation, from the one place that is named."""
     if (file is None) == (admin is None):
-        raise Exit(NO_SOURCE, USAGE)
+        given = "neither" if file is None else "both"
+        raise Exit(f"{ONE_SOURCE}, found {given}", USAGE)
 
     if file is not None:
         with progress(f"reading {file}"), open_reader(file) as reader:

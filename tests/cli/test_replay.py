@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -177,7 +178,14 @@ def test_an_entry_that_is_not_reached_is_told(shop: Shop, monkeypatch: pytest.Mo
         (["replay", "inv_1zz", "--journal", "{journal}"], 3, "no invocation in"),
         (["replay", "x", "--journal", "{journal}", "--admin", "http://x"], 2, "expected one of"),
         (["replay", "{waiting}", "--journal", "{journal}", "--at", "9"], 2, "no entry 9"),
+        (["replay", "{export}", "--journal", "{journal}"], 2, "leave out --journal"),
+        (["replay", "{export}", "--admin", "http://x"], 2, "leave out --admin"),
+        (["replay", "{journal}"], 2, "is a journal file, of many invocations"),
+        (["replay", "{text}"], 11, "as `durable-trio export` writes them"),
+        (["replay", "{empty}"], 2, "Is a directory"),
         (["check"], 2, "expected a DIR"),
+        (["check", "{journal}"], 2, "is a journal file, of many invocations"),
+        (["check", "nowhere"], 2, "there is no nowhere"),
         (["check", "{empty}"], 2, "there is no journal in"),
     ],
 )
@@ -185,7 +193,12 @@ def test_a_wrong_use_is_told(
     arguments: list[str], code: int, message: str, shop: Shop, tmp_path: Path
 ) -> None:
     """In one line."""
-    names = {"journal": shop.journal, "waiting": shop.waiting[0], "empty": tmp_path}
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    (tmp_path / "text").write_text("no JSON")
+    (tmp_path / "export").write_text("{}")
+    names = {"journal": shop.journal, "waiting": shop.waiting[0], "empty": folder}
+    names |= {"text": tmp_path / "text", "export": tmp_path / "export"}
     given = [argument.format(**names) for argument in arguments]
     places = len(given) if given[0] == "check" else 2
     result = shop.run(*given[:places], shop.services, *given[places:])
@@ -193,6 +206,75 @@ def test_a_wrong_use_is_told(
     assert code == result.exit_code, result.output
     assert message in result.stderr
     assert 1 == len(result.stderr.splitlines())
+
+
+@pytest.mark.parametrize("command", ["replay", "check"])
+def test_swapped_arguments_are_told(shop: Shop, command: str) -> None:
+    """As what they are, whatever the journal is."""
+    for journal in (shop.waiting[0], "some.jsonl"):
+        result = shop.run(command, shop.services, journal, "--journal", shop.journal)
+
+        assert 2 == result.exit_code
+        assert f"found {shop.services} before {journal}: swap them" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["replay", "check"])
+def test_services_that_are_none_are_told_first(shop: Shop, command: str) -> None:
+    """Before a journal is looked for."""
+    result = shop.run(command, "nowhere", "shop.py")
+
+    assert 2 == result.exit_code
+    assert "expected MODULE:SERVICES" in result.stderr
+
+
+def test_a_replay_as_json(shop: Shop) -> None:
+    """Clean or not, one object, whose names are those of `Replay`."""
+    command = ["replay", shop.waiting[0], shop.services, "--journal", shop.journal, "--json"]
+    clean = shop.run(*command)
+    shop.deploy(CHANGED)
+    broken = shop.run(*command)
+
+    assert (0, 1) == (clean.exit_code, broken.exit_code)
+    site = f"{shop.folder / 'shop.py'}:15"
+    assert {
+        "journal": shop.waiting[0],
+        "clean": True,
+        "outcome": "waiting",
+        "entries": 3,
+        "reached": 3,
+        "next_steps": [{"what": "waits for signal address", "branch": "", "site": site}],
+    } == json.loads(clean.stdout)
+    found = json.loads(broken.stdout)
+    assert (False, "diverged", 2) == (found["clean"], found["outcome"], found["reached"])
+    assert "NonDeterminismError" == found["error"]["type"]
+    assert found["error"]["site"].endswith("shop.py:13")
+
+
+def test_check_as_json(shop: Shop, tmp_path: Path) -> None:
+    """A line for each journal, for a pipeline to read; the exit code is the same."""
+    (tmp_path / "broken.jsonl").write_text("{}")
+    result = shop.run("check", tmp_path, shop.services, "--journal", shop.journal, "--json")
+
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert 1 == result.exit_code
+    assert {
+        str(tmp_path / "broken.jsonl"): "impossible",
+        shop.waiting[0]: "waiting",
+        shop.waiting[1]: "waiting",
+    } == {each["journal"]: each["outcome"] for each in found}
+
+
+def test_nothing_in_flight_is_told(shop: Shop, tmp_path: Path) -> None:
+    """It is not an error, and not taken for a clean replay of something."""
+
+    async def make() -> None:
+        async with LocalRuntime([parcels], FileJournal(tmp_path / "empty.journal")):
+            pass
+
+    anyio.run(make)
+    result = shop.run("check", shop.services, "--journal", tmp_path / "empty.journal")
+
+    assert (0, "nothing is in flight\n") == (result.exit_code, result.stdout)
 
 
 def test_an_unknown_handler_is_told(shop: Shop) -> None:
