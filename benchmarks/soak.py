@@ -3,8 +3,9 @@
 ``python benchmarks/soak.py [--minutes 5] [--at-once 500] [--backend trio] [--http-11]``. The
 programs are those of the conformance services (state, calls, timers, awakeables, runs that fail,
 delayed sends, calls that nobody awaits); the endpoint is killed every quarter of a minute, the
-server every one and a half. In the end every counter has to be exact and nothing unfinished. Prints
-a line every ten seconds: what is done, what is open, and the resident memory of the endpoint.
+server every one and a half, and it goes on until they were 20 and 3 times. In the end every counter
+has to be exact, no program may have failed, and nothing may be unfinished. Prints a line every ten
+seconds: what is done, what is open, and the resident memory of the endpoint.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 SERVICES = Path(__file__).parents[1] / "tests" / "conformance" / "services.py"
 KEYS = 100
 KILL_ENDPOINT, KILL_SERVER, REPORT = 15.0, 90.0, 10.0
+ENDPOINT_KILLS, SERVER_KILLS = 20, 3
+"""At least so many."""
 POLL = 0.5
 """Seconds between queries, which scan all invocations: more often, they are the load."""
 
@@ -46,6 +49,10 @@ OPEN = (
 UNFINISHED = (
     "SELECT target_service_name, target_handler_name, status, count(*) AS n FROM sys_invocation "
     "WHERE status <> 'completed' GROUP BY target_service_name, target_handler_name, status"
+)
+FAILED = (
+    "SELECT id, completion_failure FROM sys_invocation "
+    "WHERE completion_result = 'failure' AND target_service_name = 'ObjectInterpreterL0'"
 )
 COUNTERS = (
     "SELECT service_name, service_key, value_utf8 FROM state "
@@ -69,14 +76,18 @@ class Soak:
     _pool: ThreadPoolExecutor = attrs.field(factory=lambda: ThreadPoolExecutor(16))
 
     def run(self, seconds: float) -> None:
-        """Keep so many programs open for so long, and kill what is to be killed."""
+        """Keep so many programs open for so long at least, and kill what is to be killed."""
         due: dict[Callable[[], None], float] = {
             self.kill_endpoint: KILL_ENDPOINT,
             self.kill_server: KILL_SERVER,
             self.report: REPORT,
         }
         left = {action: self.begun + period for action, period in due.items()}
-        while time.monotonic() < self.begun + seconds:
+        while (
+            time.monotonic() < self.begun + seconds
+            or self.endpoint_kills < ENDPOINT_KILLS
+            or self.server_kills < SERVER_KILLS
+        ):
             self.send(self.at_once - self.count(OPEN))
             for action, period in due.items():
                 if time.monotonic() >= left[action]:
@@ -144,8 +155,10 @@ class Soak:
         return int(line.split()[1]) / 1024
 
     def check(self) -> None:
-        """Every increment counted once, and nothing is left."""
+        """Every increment counted once, no program has failed, and nothing is left."""
         eventually(lambda: self.query(UNFINISHED), list[dict[str, Any]](), patience=300)
+        failed = self.query(FAILED)
+        assert not failed, f"failed: {failed}"
         counters = {
             (int(row["service_name"][-1]), row["service_key"]): int(row["value_utf8"])
             for row in self.query(COUNTERS)

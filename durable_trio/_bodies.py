@@ -26,6 +26,7 @@ import anyio.to_thread
 import attrs
 
 from ._exceptions import RetryableError, SerializationError, TerminalError, UsageError
+from ._failures import failure, failure_of
 from ._journal._entries import Failure, Value
 from ._run import RunInfo
 from ._scheduler import is_fatal
@@ -279,7 +280,7 @@ class Bodies:
                 body.retries += 1
                 body.elapsed += max(0.0, self._clock.now() - began)
                 if body.policy.exhausted(body.retries, body.elapsed):
-                    return Failure(500, f"{type(failed).__name__}: {failed}")
+                    return failure(500, f"{type(failed).__name__}: {failed}")
 
                 delay = body.policy.delay(body.retries)
                 if isinstance(failed, RetryableError) and failed.retry_after is not None:
@@ -375,8 +376,3 @@ async def _invoke(body: RunBody) -> Any:
 
 def _boxed(body: RunBody) -> tuple[Any]:
     return (body.function(*body.args),)
-
-
-def failure_of(error: TerminalError) -> Failure:
-    """An error as data: what the journal keeps of it."""
-    return Failure(error.code, error.message, tuple(error.metadata.items()))

@@ -32,6 +32,7 @@ from typing import (
 from ._bodies import RunBody
 from ._duration import to_seconds
 from ._exceptions import UsageError
+from ._failures import failure, spelled_out
 from ._future import DurableFuture
 from ._invocation import awakeable_id
 from ._journal._entries import (
@@ -424,7 +425,7 @@ class Context:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Complete somebody's awakeable with a ``TerminalError``; see ``resolve_awakeable``."""
-        self._complete_awakeable(id, Failure(code, message, _headers(metadata)))
+        self._complete_awakeable(id, failure(code, message, metadata))
 
     @overload
     def signal(self, name: str, type: type[T]) -> DurableFuture[T]: ...
@@ -437,6 +438,11 @@ class Context:
         raises the ``TerminalError`` of a signal that was rejected.
         """
         task = self._attempt.running_task("ctx.signal")
+        if spelled_out(name) != name:
+            raise UsageError(
+                f"a signal cannot be called {name!r}, which is no valid Unicode: nobody could send it"
+            )
+
         return self._listen(task, name, f"signal {name}", serde_for(type))
 
     def cancellation(self) -> DurableFuture[None]:

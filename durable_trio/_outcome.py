@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
-from ._bodies import failure_of
 from ._exceptions import (
     CancelledError,
     InvocationTimeoutError,
@@ -30,12 +29,13 @@ from ._exceptions import (
     TooSlowError,
     UsageError,
 )
-from ._journal._entries import Failure
+from ._failures import failure, failure_of
 from ._source import raised_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ._journal._entries import Failure
     from ._options import ErrorMapping
 
 
@@ -72,7 +72,7 @@ def outcome_of_error(
 
     message = "; ".join(f"{type(leaf).__name__}: {leaf}" for leaf in leaves)
     code = 409 if cancelled else first.code
-    return Failure(code, f"{len(finals)} errors: {message}", tuple(first.metadata.items()))
+    return failure(code, f"{len(finals)} errors: {message}", first.metadata)
 
 
 def _speaks(error: BaseException) -> bool:
@@ -123,7 +123,7 @@ def is_usage_error(error: BaseException) -> bool:
 
 def retry_failure(error: BaseException) -> Failure:
     """What is stored of the error that an attempt failed with, of a group all that is in it."""
-    return Failure(500, "; ".join(map(_described, _leaves(error))) or _described(error))
+    return failure(500, "; ".join(map(_described, _leaves(error))) or _described(error))
 
 
 def _described(error: BaseException) -> str:

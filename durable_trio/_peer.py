@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from ._exceptions import UsageError
+from ._failures import failure
 from ._future import DurableFuture
 from ._journal._entries import (
     CANCEL_SIGNAL,
@@ -134,7 +135,7 @@ class InvocationHandle:
         self, name: str, message: str, *, code: int = 500, metadata: Mapping[str, str] | None = None
     ) -> None:
         """Reject its signal of this name: its wait raises a ``TerminalError``."""
-        self._send(name, Failure(code, message, tuple((metadata or {}).items())))
+        self._send(name, failure(code, message, metadata))
 
     def _send(self, signal: int | str, result: Void | Value | Failure) -> None:
         task = self._attempt.running_task("a signal")

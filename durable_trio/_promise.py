@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ._failures import failure
 from ._journal._entries import CompletePromise, Failure, GetPromise, PeekPromise, Value, Void
 from ._not_ready import NOT_READY, NotReady
 
@@ -59,7 +60,7 @@ class DurablePromise(Generic[T]):
         self, message: str, *, code: int = 500, metadata: Mapping[str, str] | None = None
     ) -> DurableFuture[None]:
         """Complete it with a failure. Awaiting raises ``TerminalError`` if it was completed before."""
-        return self._complete(Failure(code, message, tuple((metadata or {}).items())))
+        return self._complete(failure(code, message, metadata))
 
     def _complete(self, result: Value | Failure) -> DurableFuture[None]:
         task = self._attempt.running_task("DurablePromise.resolve")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from ._exceptions import NotDurableTaskError, UsageError
+from ._failures import spelled_out
 from ._run import RunInfo
 
 if TYPE_CHECKING:
@@ -108,10 +109,9 @@ class DurableTask:
 
     def entry_name(self, name: str) -> str:
         """The name of an entry that this task journals (J5)."""
-        if not self.path:
-            return name
-
-        return f"{self.path}/{name}" if name else self.path
+        if self.path:
+            name = f"{self.path}/{name}" if name else self.path
+        return name if name.isascii() else spelled_out(name)
 
 
 current: Final[contextvars.ContextVar[DurableTask | RunInfo]] = contextvars.ContextVar(

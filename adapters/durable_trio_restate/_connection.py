@@ -21,7 +21,8 @@ import math
 import traceback
 from typing import TYPE_CHECKING, Final, Protocol
 
-from durable_trio._exceptions import NonDeterminismError
+from durable_trio._exceptions import NonDeterminismError, UsageError
+from durable_trio._failures import spelled_out
 from durable_trio._invocation import seed_of
 from durable_trio._outcome import is_usage_error
 from durable_trio.abc import (
@@ -100,6 +101,9 @@ _ACCEPTED: Final[Mapping[Phase, tuple[Kind, ...]]] = {
 
 _START_TYPE: Final = 0x0000
 _ACK_TYPE: Final = 0x0007
+
+_LONGEST_TEXT: Final = 64 * 1024
+"""Characters of an error's message and of its traceback: the server keeps those of each attempt."""
 
 _BEHAVIORS: Final[Mapping[OnJournalMismatch | OnUsageError, Behavior]] = {
     "retry": Behavior.RETRY,
@@ -300,10 +304,18 @@ class Connection:
             attempt.close_input()
 
     def append(self, command: Command) -> None:
-        """Take the next command. ``UsageError`` if this version of the protocol lacks a feature."""
+        """Take the next command. ``UsageError`` if the protocol cannot express it."""
         check_supported(command, self.version)
+        try:
+            encoded = encode_command(command)
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"{error.object!r} is no valid Unicode ({error.reason}), so it cannot be sent as a "
+                "name, key or header; decode it with the encoding that it really has"
+            ) from error
+
         self._commands.append(command)
-        self._appended.append(encode_command(command))
+        self._appended.append(encoded)
 
     def propose(self, completion_id: int, result: Value | Failure) -> None:
         """Send a run's result, which counts when the server has answered."""
@@ -364,8 +376,9 @@ class Connection:
         delay = end.retry_after
         return ErrorMessage(
             code=_code_of(end),
-            message=end.failure.message,
-            stacktrace="".join(traceback.format_exception(end.error)),
+            message=_shortened(end.failure.message),
+            # What matters is at its end: where the error was raised.
+            stacktrace=_shortened("".join(traceback.format_exception(end.error))[-_LONGEST_TEXT:]),
             related_command_index=index if related is not None else None,
             related_command_name=related.name if related is not None else None,
             related_command_type=command_type(related) if related is not None else None,
@@ -413,6 +426,10 @@ def _code_of(end: AttemptFailed) -> int:
         return UNSUPPORTED_FEATURE
 
     return end.failure.code
+
+
+def _shortened(text: str) -> str:
+    return spelled_out(text[:_LONGEST_TEXT])
 
 
 def _with_cancel(tree: AwaitTree) -> AwaitTree:

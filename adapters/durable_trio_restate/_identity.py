@@ -78,8 +78,9 @@ class IdentityVerifier:
 def audience_of(path: str) -> str:
     """The part of a request's path that its signature covers."""
     segments = path.split("/")
-    depth = 1 if segments[-1] == "discover" else 3
-    return "/" + "/".join(segments[-depth:])
+    # As requests are routed: a handler may be called "discover", too.
+    invoked = len(segments) >= 3 and segments[-3] == "invoke"
+    return "/" + "/".join(segments[-3:] if invoked else segments[-1:])
 
 
 def _public_key(text: str) -> Ed25519PublicKey:

@@ -205,6 +205,8 @@ def test_a_single_key_is_given_in_a_list() -> None:
         ("/a/invoke/S/h", "/invoke/S/h"),
         ("/a/b/discover", "/discover"),
         ("/discover", "/discover"),
+        ("/a/invoke/S/discover", "/invoke/S/discover"),
+        ("/invoke/discover", "/discover"),
     ],
 )
 def test_the_audience(path: str, audience: str) -> None:
