@@ -153,7 +153,7 @@ class Connection:
         self.version = version
         self._enter(Phase.WAITING)
         self.start: InvocationStart | None = None
-        """What the attempt starts with, once all of it has arrived."""
+        """What the attempt starts with, once all of it has arrived; None again if it may not."""
         self.on_output = on_output
         self._service = service
         self._handler = handler
@@ -290,6 +290,7 @@ class Connection:
         if self._attempt is not None:
             self._attempt.abort(error)
         else:
+            self.start = None
             self._close(encode_control(ErrorMessage(code=error.code, message=str(error))))
 
     # -- the attempt

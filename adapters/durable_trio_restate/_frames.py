@@ -5,6 +5,8 @@ frames together again. What is inside of them is the codecs' business.
 
  1. Bytes may come in pieces of any size; a frame is handed out once, when it is whole.
  2. A frame that announces more than the limit is refused by its header alone.
+ 3. What is kept of an unfinished frame takes little more memory than its bytes, however small
+    the pieces are.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ ACK_REQUESTED: Final = 0x8000
 
 DEFAULT_MAX_MESSAGE_SIZE: Final = 32 * 1024 * 1024
 """Bytes; the server's own default limit."""
+
+_SMALL_PIECE: Final = 1024
+"""Bytes. An object for each piece is worth it from here on."""
 
 _HEADER: Final = struct.Struct(">HHI")
 
@@ -51,7 +56,7 @@ class FrameBuffer:
     def __init__(self, max_size: int = DEFAULT_MAX_MESSAGE_SIZE) -> None:
         self._data = b""
         self._position = 0
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
         self._later = 0
         """Bytes in ``_pieces``."""
         self._max_size = max_size
@@ -60,9 +65,15 @@ class FrameBuffer:
         """Take what arrived."""
         if self._position == len(self._data) and not self._pieces:
             self._data, self._position = data, 0
-        else:
+            return
+
+        self._later += len(data)
+        if len(data) >= _SMALL_PIECE:
             self._pieces.append(data)
-            self._later += len(data)
+        elif self._pieces and isinstance(last := self._pieces[-1], bytearray):
+            last += data
+        else:
+            self._pieces.append(bytearray(data))
 
     def next(self) -> Frame | None:
         """The next frame that is whole. ``ProtocolError`` for one that is too large."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +47,24 @@ def test_a_frame_of_the_largest_size() -> None:
     buffer.feed(encode_frame(3, b"ab"))
 
     assert buffer.next() == Frame(3, 0, b"ab")
+
+
+@pytest.mark.parametrize("piece", [1, 2, 700])
+def test_small_pieces_take_little_memory(piece: int) -> None:
+    """Whoever sends a large frame a few bytes at a time costs no more than its size."""
+    frame = encode_frame(0x0400, bytes(30_000))
+    buffer = FrameBuffer()
+    pieces = [frame[start : start + piece] for start in range(0, len(frame) - 1, piece)]
+    tracemalloc.start()
+    try:
+        for each in pieces[:-1]:
+            buffer.feed(bytes(bytearray(each)))
+            assert buffer.next() is None
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert 3 * len(frame) > peak
 
 
 def test_an_oversized_frame_is_refused_by_its_header() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -20,6 +21,12 @@ ODD = os.fsdecode(b"a\xff")
 SPELLED = r"a\udcff"
 
 odd = dt.Service("Odd")
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """What is logged of a failed attempt is as odd, and no report of a test can have it."""
+    caplog.set_level(logging.CRITICAL)
 
 
 @odd.handler

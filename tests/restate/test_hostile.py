@@ -1,0 +1,252 @@
+"""Valid streams with something wrong in them: every attempt ends, with exactly one last message.
+
+The handler waits for everything there is to wait for. Its journal is the one that it writes
+itself; a part of it is recorded, the rest arrives. Then bytes of the stream are changed.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import durable_trio as dt
+from durable_trio.abc import (
+    VOID,
+    AwaitTree,
+    Command,
+    Completion,
+    Entry,
+    Input,
+    InvocationId,
+    Notification,
+    OneWayCall,
+    Run,
+    Signal,
+    Sleep,
+    StateKeys,
+    Value,
+)
+from durable_trio_restate import endpoint
+from durable_trio_restate._frames import Frame, FrameBuffer, encode_frame
+from durable_trio_restate._messages import (
+    EndMessage,
+    ErrorMessage,
+    ProposeRunCompletionAckMessage,
+    encode_control,
+)
+
+from .asgi import invoked
+from .peer import commands_of, encode_entry, read, start_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VERSIONS = (5, 6, 7)
+LAST = (EndMessage, AwaitTree, ErrorMessage)
+CODES = {400, 570, 571}
+CODES_OF_CONTENT = ("SerializationError", "an invocation without input")
+"""What is no mistake in the protocol but in what it carries; code 500."""
+
+everything = dt.Workflow("Everything")
+
+
+@everything.main
+async def wait(ctx: dt.WorkflowContext) -> None:
+    """Wait for all there is, in two branches and in one."""
+
+    async def first() -> None:
+        await dt.gather(ctx.run(len, "four", name="a"), ctx.timer(60))
+        await ctx.call(dt.remote("S", "h", input=int, output=int), 1)
+
+    async with dt.open_nursery() as nursery:
+        nursery.start_soon(first)
+        with dt.move_on_after(60):
+            await ctx.awakeable(str).future
+        await ctx.signal("named", str)
+        await ctx.send(dt.remote("S", "h", input=int, output=int), 2).invocation_id()
+    ctx.set("x", await ctx.get("lazy", int, 0))
+    await ctx.keys()
+    await ctx.promise("p", int).peek()
+    await ctx.promise("p", int)
+    await ctx.invocation("inv_1").attach(int)
+
+
+app = endpoint([everything])
+
+
+def answers(command: Command) -> Iterator[Notification]:
+    """What a server makes of a command."""
+    if isinstance(command, OneWayCall):
+        yield Completion(command.invocation_id_completion, InvocationId("inv_2"))
+    elif (created := getattr(command, "invocation_id_completion", None)) is not None:
+        yield Completion(created, InvocationId("inv_3"))
+    if (completion_id := getattr(command, "completion_id", None)) is not None:
+        result: Any = Value(b"1")
+        if isinstance(command, Sleep):
+            result = VOID
+        elif type(command).__name__ == "GetStateKeys":
+            result = StateKeys(("lazy", "x"))
+        yield Completion(completion_id, result)
+
+
+@cache
+def journal(version: int) -> tuple[Entry, ...]:
+    """All that is recorded of the handler but its output, by playing it again and again."""
+
+    async def attempt(entries: list[Entry]) -> list[Any]:
+        async with invoked(app, "Everything/wait", version=version) as request:
+            request.end(start_of(*entries, partial_state=True))
+            await request.until_ended()
+        return list(commands_of(request.body)) if not ended(request.body, version) else []
+
+    entries: list[Entry] = [Input(b""), Signal(17, Value(b'"x"')), Signal("named", Value(b'"y"'))]
+    while written := anyio.run(attempt, entries):
+        entries += written
+        entries += [answer for command in written for answer in answers(command)]
+    return tuple(entries)
+
+
+def ended(data: bytes, version: int) -> bool:
+    """Whether the invocation has."""
+    return isinstance(read(data, version)[-1], EndMessage)
+
+
+def stream(version: int, recorded: int) -> bytes:
+    """The first entries as a journal, the notifications of the rest as they arrive."""
+    entries = journal(version)
+    runs = {entry.completion_id for entry in entries if isinstance(entry, Run)}
+    later = [entry for entry in entries[recorded:] if isinstance(entry, Notification)]
+    arriving = [
+        encode_control(ProposeRunCompletionAckMessage(each.completion_id))
+        if version >= 7 and isinstance(each, Completion) and each.completion_id in runs
+        else encode_entry(each)
+        for each in later
+    ]
+    return start_of(*entries[:recorded], partial_state=True) + b"".join(arriving)
+
+
+@attrs.frozen
+class Change:
+    """Something that is done to a stream, at a place from 0 to 1."""
+
+    kind: str
+    place: float
+    other: float
+    data: bytes
+
+    def on_bytes(self, stream: bytes) -> bytes:
+        """Another stream: bytes replaced, put in, taken out, said twice, or cut off."""
+        at = int(self.place * len(stream))
+        end = min(len(stream), at + int(self.other * 40))
+        match self.kind:
+            case "replace":
+                return stream[:at] + self.data + stream[at + len(self.data) :]
+            case "insert":
+                return stream[:at] + self.data + stream[at:]
+            case "delete":
+                return stream[:at] + stream[end:]
+            case "repeat":
+                return stream[:end] + stream[at:]
+            case _:
+                return stream[:at]
+
+    def on_frames(self, frames: list[Frame]) -> list[Frame]:
+        """Other frames, each of them whole: moved, said twice, left out, of another type."""
+        if not frames:
+            return frames
+
+        at, to = (int(place * (len(frames) - 1)) for place in (self.place, self.other))
+        one = frames[at]
+        rest = [*frames[:at], *frames[at + 1 :]]
+        match self.kind:
+            case "replace":
+                return [*frames[:at], one._replace(payload=self.on_bytes(one.payload)), *rest[at:]]
+            case "insert":
+                return [*frames[:at], one._replace(type=frames[to].type), *rest[at:]]
+            case "delete":
+                return rest
+            case "repeat":
+                return [*frames[:to], one, *frames[to:]]
+            case _:
+                return [*rest[:to], one, *rest[to:]]
+
+
+CHANGES = st.builds(
+    Change,
+    st.sampled_from(["replace", "insert", "delete", "repeat", "move"]),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.binary(min_size=1, max_size=12),
+)
+
+
+def frames_of(stream: bytes) -> list[Frame]:
+    """A stream, taken apart."""
+    buffer = FrameBuffer()
+    buffer.feed(stream)
+    return list(buffer)
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Failed attempts are logged, each with its traceback."""
+    caplog.set_level(logging.CRITICAL)
+
+
+def answered(data: bytes, version: int, backend: str, piece: int) -> list[Any]:
+    """What the endpoint answers to a stream that comes in pieces and then ends."""
+
+    async def main() -> bytes:
+        async with invoked(app, "Everything/wait", version=version) as request:
+            for start in range(0, len(data), piece):
+                request.write(data[start : start + piece])
+            request.end()
+            await request.until_ended()
+        assert request.status == 200
+        return request.body
+
+    return read(anyio.run(main, backend=backend), version)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_stream_that_is_changed_is_valid(backend: str, version: int) -> None:
+    """However much of it is recorded: the handler ends, unless what it waits for was not heard."""
+    entries = journal(version)
+    whole = answered(stream(version, len(entries)), version, backend, 1 << 20)
+    kinds = {type(entry).__name__ for entry in entries}
+
+    assert isinstance(whole[-1], EndMessage)
+    assert {"Run", "Sleep", "Call", "OneWayCall", "GetState", "GetStateKeys"} <= kinds
+    assert {"GetPromise", "PeekPromise", "Attach", "Signal", "Completion"} <= kinds
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
+@given(data=st.data())
+def test_a_changed_stream(backend: str, version: int, data: st.DataObject) -> None:
+    """It ends as any other, or is a clean error of the protocol; never one of ours."""
+    recorded = data.draw(st.integers(1, len(journal(version))))
+    changes = data.draw(st.lists(CHANGES, min_size=1, max_size=4))
+    changed = stream(version, recorded)
+    if data.draw(st.booleans()):
+        frames = frames_of(changed)
+        for change in changes:
+            frames = change.on_frames(frames)
+        changed = b"".join(encode_frame(each.type, each.payload, each.flags) for each in frames)
+    else:
+        for change in changes:
+            changed = change.on_bytes(changed)
+    said = answered(changed, version, backend, data.draw(st.sampled_from([1 << 20, 64, 7])))
+
+    assert isinstance(said[-1], LAST)
+    if isinstance(said[-1], ErrorMessage):
+        assert said[-1].code in CODES or said[-1].message.startswith(CODES_OF_CONTENT)
