@@ -54,11 +54,11 @@ def test_small_pieces_take_little_memory(piece: int) -> None:
     """Whoever sends a large frame a few bytes at a time costs no more than its size."""
     frame = encode_frame(0x0400, bytes(30_000))
     buffer = FrameBuffer()
-    pieces = [frame[start : start + piece] for start in range(0, len(frame) - 1, piece)]
+    starts = range(0, len(frame) - piece, piece)
     tracemalloc.start()
     try:
-        for each in pieces[:-1]:
-            buffer.feed(bytes(bytearray(each)))
+        for start in starts:
+            buffer.feed(frame[start : start + piece])
             assert buffer.next() is None
         _, peak = tracemalloc.get_traced_memory()
     finally:
