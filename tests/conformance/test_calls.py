@@ -49,6 +49,14 @@ def test_bytes_pass_unchanged(restate: RestateServer) -> None:
         assert bytes(restate.call("Proxy/call", echo)) == body
 
 
+@pytest.mark.parametrize("message", [[256], [-1], ["a"], None])
+def test_what_are_no_bytes(restate: RestateServer, message: object) -> None:
+    """Numbers that no byte has are an input that cannot be read: 400, no retries."""
+    asked = {"serviceName": "TestUtilsService", "handlerName": "rawEcho", "message": message}
+
+    assert restate.post("Proxy/call", asked).status_code == 400
+
+
 def test_a_failure_of_the_target(restate: RestateServer) -> None:
     """It propagates, with its metadata."""
     failure = {"errorMessage": "not me", "metadata": {"a": "b"}}

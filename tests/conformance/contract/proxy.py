@@ -10,13 +10,17 @@ from durable_trio.serde import bytes_serde
 proxy = dt.Service("Proxy")
 
 
+def are_bytes(_request: Request, _field: object, message: list[int]) -> None:
+    bytes(message)
+
+
 @attrs.frozen
 class Request:
     """What is to be called, and with what."""
 
     serviceName: str
     handlerName: str
-    message: list[int]
+    message: list[int] = attrs.field(validator=are_bytes)
     virtualObjectKey: str | None = None
     delayMillis: int | None = None
     idempotencyKey: str | None = None
