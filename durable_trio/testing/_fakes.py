@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from durable_trio._services import ServiceDefinition
 
 
-def fake(service: ServiceDefinition, /, **handlers: Callable[..., Any]) -> ServiceDefinition:
+def fake(
+    service: ServiceDefinition, /, **handlers: Callable[[Any], Any] | Callable[[], Any]
+) -> ServiceDefinition:
     """A stand-in for a service: serve it instead, as in ``testing.runtime([shop, fake(bank)])``.
 
     ``handlers`` are functions, plain or async, by the names of the handlers whose place they

@@ -183,7 +183,9 @@ class VirtualRuntime(LocalRuntime):
 
     # -- what a test arranges
 
-    def fake(self, service: ServiceDefinition, /, **handlers: Callable[..., Any]) -> None:
+    def fake(
+        self, service: ServiceDefinition, /, **handlers: Callable[[Any], Any] | Callable[[], Any]
+    ) -> None:
         """Serve a stand-in for a service from now on: ``rt.fake(bank, pay=lambda cents: "paid")``.
 
         As ``testing.fake``, which is for what has to be there from the beginning. The service

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
 import anyio
@@ -31,9 +31,13 @@ from .fake import answer, answering
 from .services import greet, ping, shout
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from anyio.abc import SocketStream
 
     from .fake import Seen
+
+Ask: TypeAlias = "Callable[[IngressClient], Awaitable[object]]"
 
 AT_ONCE = RetryPolicy(initial_interval=0, max_attempts=3)
 BUSY = answer(503, b'{"code": 503, "message": "busy", "source": "ingress"}')
@@ -50,7 +54,7 @@ def test_a_name_is_one_segment(name: str) -> None:
     assert name == unquote(found, errors="strict")
 
 
-def sent(backend: str, ask: Any, *answers: bytes, **options: Any) -> list[Seen]:
+def sent(backend: str, ask: Ask, *answers: bytes, **options: Any) -> list[Seen]:
     """The requests that arrive when ``ask`` is done with a client."""
 
     async def main() -> list[Seen]:
@@ -103,36 +107,30 @@ def test_the_clients_headers_go_with_every_request(backend: str) -> None:
 
 def test_a_delay_is_never_shorter_than_what_was_asked_for(backend: str) -> None:
     """It is sent in whole milliseconds, with their unit."""
-    receipt = answer(202, b'{"invocationId": "inv_1"}')
-    targets = [
-        sent(backend, lambda ingress, delay=delay: ingress.send(greet, delay=delay), receipt)[
-            0
-        ].target
-        for delay in (0, 0.0001, 1.5, 86400 * 365)
-    ]
 
-    assert ["", "?delay=1ms", "?delay=1500ms", "?delay=31536000000ms"] == [
-        target.removeprefix("/Desk/greet/send") for target in targets
-    ]
+    def delayed(delay: float) -> Ask:
+        return lambda ingress: ingress.send(greet, delay=delay)
+
+    receipt = answer(202, b'{"invocationId": "inv_1"}')
+    delays = {0: "", 0.0001: "?delay=1ms", 1.5: "?delay=1500ms", 31536000: "?delay=31536000000ms"}
+    for delay, query in delays.items():
+        [seen] = sent(backend, delayed(delay), receipt)
+        assert f"/Desk/greet/send{query}" == seen.target
 
 
 def test_a_scope_is_in_the_path_and_a_limit_key_in_a_header(backend: str) -> None:
     """Of calls and sends, by handler and by name."""
     receipt = answer(202, b'{"invocationId": "inv_1"}')
-    for ask, verb, reply in (
-        (lambda ingress: ingress.call(greet, scope="a", limit_key="b/c"), "call", OK),
-        (lambda ingress: ingress.send(greet, scope="a", limit_key="b/c"), "send", receipt),
-        (
-            lambda ingress: ingress.invoke("Desk", "greet", scope="a", limit_key="b/c"),
-            "call",
-            OK,
-        ),
-        (
-            lambda ingress: ingress.submit("Desk", "greet", scope="a", limit_key="b/c"),
-            "send",
-            receipt,
-        ),
-    ):
+    calls: list[Ask] = [
+        lambda ingress: ingress.call(greet, scope="a", limit_key="b/c"),
+        lambda ingress: ingress.invoke("Desk", "greet", scope="a", limit_key="b/c"),
+    ]
+    sends: list[Ask] = [
+        lambda ingress: ingress.send(greet, scope="a", limit_key="b/c"),
+        lambda ingress: ingress.submit("Desk", "greet", scope="a", limit_key="b/c"),
+    ]
+    for ask in calls + sends:
+        verb, reply = ("call", OK) if ask in calls else ("send", receipt)
         [seen] = sent(backend, ask, reply)
         assert f"/restate/scope/a/{verb}/Desk/greet" == seen.target
         assert "b/c" == seen.headers["x-restate-limit-key"]
@@ -140,6 +138,10 @@ def test_a_scope_is_in_the_path_and_a_limit_key_in_a_header(backend: str) -> Non
 
 def test_targets_are_named_in_paths_or_bodies(backend: str) -> None:
     """Idempotency keys and scopes are in bodies: a server decodes none in paths."""
+
+    def output_of(target: str | WorkflowTarget | IdempotentTarget) -> Ask:
+        return lambda ingress: ingress.output(target)
+
     looks = {
         "inv_1/x": ("GET", "/restate/invocation/inv_1%2Fx/output", b""),
         WorkflowTarget("W", "a b"): ("GET", "/restate/workflow/W/a%20b/output", b""),
@@ -163,7 +165,7 @@ def test_targets_are_named_in_paths_or_bodies(backend: str) -> None:
         ),
     }
     for target, expected in looks.items():
-        [seen] = sent(backend, lambda ingress, target=target: ingress.output(target))
+        [seen] = sent(backend, output_of(target))
         assert expected == (seen.method, seen.target, seen.body)
 
 
@@ -285,12 +287,13 @@ def test_nothing_is_repeated_unless_asked_for(backend: str) -> None:
 def test_what_is_safe_is_repeated(backend: str, trouble: bytes) -> None:
     """Looking at results, and calls and sends with an idempotency key: twice, if need be."""
     receipt = answer(202, b'{"invocationId": "inv_1"}')
-    for ask, last in (
+    asked: list[tuple[Ask, bytes]] = [
         (lambda ingress: ingress.attach("inv_1"), OK),
         (lambda ingress: ingress.output(IdempotentTarget("S", "h", "k")), OK),
         (lambda ingress: ingress.call(greet, idempotency_key="k"), OK),
         (lambda ingress: ingress.send(greet, idempotency_key="k"), receipt),
-    ):
+    ]
+    for ask, last in asked:
         seen = sent(backend, ask, trouble, trouble, last, retry=AT_ONCE)
         assert 3 == len(seen)
         assert seen[0] == seen[1] == seen[2]
@@ -321,11 +324,11 @@ def test_what_was_not_sent_is_repeated(backend: str) -> None:
     async def main() -> None:
         port = free_port()
         policy = RetryPolicy(initial_interval=0.001, max_interval=0.001)
+        results: list[str] = []
         async with (
             IngressClient(f"http://127.0.0.1:{port}", retry=policy) as ingress,
             anyio.create_task_group() as group,
         ):
-            results: list[str] = []
 
             async def call() -> None:
                 results.append(await ingress.call(greet))

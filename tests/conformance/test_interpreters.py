@@ -132,7 +132,8 @@ class Generator:
         commands: list[dict[str, Any]] = []
         for index in range(self.random.randint(1, 8)):
             # The last layer has no next one; a program of the first two calls it now and then.
-            kind = self.random.choice([*range(1, 19), *([19] * 3 if layer < 2 else [])])
+            nested = [19] * 3 if layer < 2 else []
+            kind = self.random.choice([*range(1, 19), *nested])
             commands.append(self.command(kind, index, layer, key))
         return program(*commands)
 
@@ -164,10 +165,12 @@ def test_random_programs(deployment: Deployment) -> None:
     work = [(key, generator.program(0, key)) for key in ["0", "2", "4"] * 8]
 
     with ThreadPoolExecutor(24) as pool:
-        answers = pool.map(
-            lambda item: restate.post(f"ObjectInterpreterL0/{item[0]}/interpret", item[1]), work
-        )
-        assert {200} == {answer.status_code for answer in answers}
+
+        def interpret(item: tuple[str, Program]) -> int:
+            key, program = item
+            return restate.post(f"ObjectInterpreterL0/{key}/interpret", program).status_code
+
+        assert {200} == set(pool.map(interpret, work))
 
     for (layer, key), expected in generator.expected.items():
         name = f"SELECT value_utf8 FROM state WHERE service_name = 'ObjectInterpreterL{layer}' "

@@ -59,7 +59,14 @@ def test_invocations_at_once(deployment: Deployment) -> None:
     keys = [f"at once {index}" for index in range(AT_ONCE)]
     with ThreadPoolExecutor(16) as pool:
         waiting = await_one("createAwakeable", awakeableKey="a")
-        running = list(pool.map(lambda key: start(restate, key, waiting), keys))
+
+        def begin(key: str) -> str:
+            return start(restate, key, waiting)
+
+        def end(key: str) -> None:
+            resolve(restate, key, "a", key)
+
+        running = list(pool.map(begin, keys))
         restate.until(
             "SELECT count(*) AS n FROM state WHERE key = 'awk-a' AND service_key LIKE 'at once %'",
             [{"n": AT_ONCE}],
@@ -70,7 +77,7 @@ def test_invocations_at_once(deployment: Deployment) -> None:
                 "AND target_service_key LIKE 'at once %' AND status = 'running'"
             )
             assert status["n"] == AT_ONCE
-        list(pool.map(lambda key: resolve(restate, key, "a", key), keys))
+        list(pool.map(end, keys))
 
         assert [each.json() for each in pool.map(restate.attach, running)] == keys
 

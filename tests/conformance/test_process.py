@@ -20,7 +20,7 @@ from tests.restate.server import EndpointProcess, RestateServer, eventually, fre
 from .conftest import SERVICES, SOON
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 EVERY_SERVICE = {
@@ -298,40 +298,29 @@ def test_signed_requests(guarded: EndpointProcess, client: httpx.Client, path: s
     assert ask(client, guarded, path, signed(OWN, path)) == 200
 
 
+REFUSED: dict[str, Callable[[str], dict[str, str]]] = {
+    "none": lambda path: {},
+    "no token": lambda path: {"x-restate-signature-scheme": "v1"},
+    "unsigned": lambda path: {"x-restate-signature-scheme": "unsigned"},
+    "another scheme": lambda path: signed(OWN, path) | {"x-restate-signature-scheme": "v2"},
+    "no scheme": lambda path: {"x-restate-jwt-v1": signed(OWN, path)["x-restate-jwt-v1"]},
+    "malformed": lambda path: signed(OWN, path) | {"x-restate-jwt-v1": "no.token"},
+    "malformed parts": lambda path: signed(OWN, path) | {"x-restate-jwt-v1": "a.b.c"},
+    "empty": lambda path: signed(OWN, path) | {"x-restate-jwt-v1": ""},
+    "foreign key": lambda path: signed(FOREIGN, path),
+    "another path": lambda path: signed(OWN, "/invoke/Counter/add"),
+    "expired": lambda path: signed(OWN, path, exp=int(time.time()) - 5),
+    "not yet": lambda path: signed(OWN, path, nbf=int(time.time()) + 50),
+}
+
+
 @pytest.mark.parametrize("path", [DISCOVER, INVOKE])
-@pytest.mark.parametrize(
-    "headers",
-    [
-        lambda path: {},
-        lambda path: {"x-restate-signature-scheme": "v1"},
-        lambda path: {"x-restate-signature-scheme": "unsigned"},
-        lambda path: signed(OWN, path) | {"x-restate-signature-scheme": "v2"},
-        lambda path: {"x-restate-jwt-v1": signed(OWN, path)["x-restate-jwt-v1"]},
-        lambda path: signed(OWN, path) | {"x-restate-jwt-v1": "no.token"},
-        lambda path: signed(OWN, path) | {"x-restate-jwt-v1": "a.b.c"},
-        lambda path: signed(OWN, path) | {"x-restate-jwt-v1": ""},
-        lambda path: signed(FOREIGN, path),
-        lambda path: signed(OWN, "/invoke/Counter/add"),
-        lambda path: signed(OWN, path, exp=int(time.time()) - 5),
-        lambda path: signed(OWN, path, nbf=int(time.time()) + 50),
-    ],
-    ids=[
-        "none",
-        "no token",
-        "unsigned",
-        "another scheme",
-        "no scheme",
-        "malformed",
-        "malformed parts",
-        "empty",
-        "foreign key",
-        "another path",
-        "expired",
-        "not yet",
-    ],
-)
+@pytest.mark.parametrize("headers", REFUSED.values(), ids=REFUSED)
 def test_requests_without_a_valid_signature(
-    guarded: EndpointProcess, client: httpx.Client, path: str, headers: Any
+    guarded: EndpointProcess,
+    client: httpx.Client,
+    path: str,
+    headers: Callable[[str], dict[str, str]],
 ) -> None:
     """401, for the discovery as for an invocation; the health check needs none."""
     assert ask(client, guarded, path, headers(path)) == 401

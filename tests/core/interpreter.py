@@ -7,7 +7,7 @@ written by the task that runs, at a place that every replay has to pass in the s
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from durable_trio import (
     CancelScope,
@@ -393,6 +393,7 @@ class Stage:
 
 def _describe(error: BaseException) -> object:
     if isinstance(error, BaseExceptionGroup):
-        return [_describe(inner) for inner in error.exceptions]
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return [_describe(inner) for inner in group.exceptions]
 
     return f"{type(error).__name__}: {error}"

@@ -277,7 +277,8 @@ def waits_in_a_shield(program: object, *, shielded: bool) -> bool:
         return True
 
     if isinstance(program, tuple):
-        return any(waits_in_a_shield(part, shielded=shielded) for part in program)
+        parts = cast("tuple[object, ...]", program)
+        return any(waits_in_a_shield(part, shielded=shielded) for part in parts)
 
     if not attrs.has(type(program)):
         return False

@@ -37,7 +37,7 @@ from durable_trio.abc import (
 from .world import World, service_handler
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from durable_trio import Context, RunInfo
     from durable_trio.abc import AttemptEnd
@@ -304,7 +304,7 @@ def test_contexts_surround_every_attempt(backend: str) -> None:
 
     def context(name: str) -> Callable[[], Any]:
         @asynccontextmanager
-        async def make() -> AsyncIterator[None]:
+        async def make() -> AsyncGenerator[None]:
             order.append(f"enter {name}")
             token = variable.set(name)
             try:
@@ -332,7 +332,7 @@ def test_a_context_that_fails_fails_the_attempt(backend: str) -> None:
     """On the way in, nothing of the handler runs."""
 
     @asynccontextmanager
-    async def broken() -> AsyncIterator[None]:
+    async def broken() -> AsyncGenerator[None]:
         raise OSError("no pool")
         yield
 
@@ -349,7 +349,7 @@ def test_a_context_that_fails_after_the_output_does_not_undo_it(backend: str) ->
     """The output is in the journal."""
 
     @asynccontextmanager
-    async def broken() -> AsyncIterator[None]:
+    async def broken() -> AsyncGenerator[None]:
         yield
         raise OSError("late")
 
@@ -365,7 +365,7 @@ def test_the_first_error_of_an_attempt_counts(backend: str) -> None:
     """A context that fails while a failed attempt is left does not hide why it failed."""
 
     @asynccontextmanager
-    async def broken() -> AsyncIterator[None]:
+    async def broken() -> AsyncGenerator[None]:
         yield
         raise OSError("late")
 
@@ -383,7 +383,7 @@ def test_run_contexts_surround_every_body(backend: str) -> None:
     order: list[str] = []
 
     @asynccontextmanager
-    async def context(run: RunInfo) -> AsyncIterator[None]:
+    async def context(run: RunInfo) -> AsyncGenerator[None]:
         order.append(f"enter {run.name} {run.attempt}")
         try:
             yield
@@ -423,7 +423,7 @@ def test_a_run_context_must_not_swallow_the_body_s_error(backend: str) -> None:
     """There would be no result: it is told so."""
 
     @asynccontextmanager
-    async def swallow(run: RunInfo) -> AsyncIterator[None]:
+    async def swallow(run: RunInfo) -> AsyncGenerator[None]:
         with suppress(TerminalError):
             yield
 
@@ -445,7 +445,7 @@ def test_a_context_must_not_swallow_what_ends_an_attempt(backend: str) -> None:
     """One that cancels the attempt's task itself leaves no outcome: it is told so."""
 
     @asynccontextmanager
-    async def impatient() -> AsyncIterator[None]:
+    async def impatient() -> AsyncGenerator[None]:
         with anyio.CancelScope() as scope:
             scope.cancel()
             yield

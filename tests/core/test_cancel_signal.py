@@ -27,6 +27,7 @@ from .world import World, failure, other, play, service_handler
 
 if TYPE_CHECKING:
     from durable_trio import Context
+    from durable_trio.abc import Call
 
 CANCEL = Signal(CANCEL_SIGNAL, VOID)
 CANCELLED = Failure(409, "cancelled")
@@ -269,9 +270,10 @@ def test_an_inner_cancelled_error_is_no_cancellation(backend: str) -> None:
     async def handler(ctx: Context) -> None:
         await ctx.call(PEER, "x")
 
-    outcome = failure(
-        service_handler(handler), backend, answer=lambda call: Failure(409, "cancelled")
-    )
+    def cancelled(_: Call) -> Failure:
+        return Failure(409, "cancelled")
+
+    outcome = failure(service_handler(handler), backend, answer=cancelled)
 
     assert CANCELLED == outcome
 

@@ -35,7 +35,7 @@ from .world import World, play, service_handler, value
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from durable_trio import Context
+    from durable_trio import Context, DurableFuture
 
 
 async def give(value: Any) -> Any:
@@ -471,7 +471,7 @@ def test_context_variables_reach_the_body_as_they_were_at_the_call(backend: str)
         return variable.get()
 
     async def handler(ctx: Context) -> list[str]:
-        futures = []
+        futures: list[DurableFuture[str]] = []
         for name in ("a", "b"):
             variable.set(name)
             futures.append(ctx.run(body, name=name))

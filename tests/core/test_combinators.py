@@ -28,7 +28,7 @@ from durable_trio import (
     wait_first,
 )
 
-from .world import World, error, play, service_handler, value
+from .world import World, error, play, service_handler, unanswered, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,7 +166,8 @@ def test_gather_of_nothing_is_an_empty_tuple(backend: str) -> None:
     """And so is ``wait_all``'s."""
 
     async def handler(ctx: Context) -> list[int]:
-        return [len(await gather()), len(await wait_all())]
+        none: list[DurableFuture[int]] = []
+        return [len(await gather(*none)), len(await wait_all(*none))]
 
     assert value(service_handler(handler), backend) == [0, 0]
 
@@ -338,7 +339,7 @@ def test_a_waiting_call_in_as_completed_holds_its_cancelled_waiter(backend: str)
 
     handled = service_handler(handler)
 
-    assert value(handled, backend, answer=lambda call: None) == [True, "CANCELLED"]
+    assert value(handled, backend, answer=unanswered) == [True, "CANCELLED"]
 
 
 # -- all of them

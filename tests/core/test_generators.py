@@ -19,7 +19,7 @@ from durable_trio import (
 )
 from durable_trio.abc import CANCEL_SIGNAL, SendSignal
 
-from .world import World, error, play, service_handler, value
+from .world import World, error, play, service_handler, unanswered, value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -231,7 +231,7 @@ def test_what_a_broken_off_generator_started_ends_with_the_task(backend: str) ->
                 nursery.start_soon(branch, ctx)
         return "handled"
 
-    world = World(service_handler(handler), answer=lambda call: None)
+    world = World(service_handler(handler), answer=unanswered)
     world.play(backend)
 
     assert ["inv_2"] == [

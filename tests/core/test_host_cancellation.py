@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -14,7 +14,7 @@ import trio
 from durable_trio import CancelScope, Event, checkpoint, open_nursery, remote, sleep, sleep_forever
 from durable_trio.abc import Call, Input, Output
 
-from .world import World, service_handler
+from .world import World, service_handler, unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -112,7 +112,7 @@ def test_no_cleanup_is_journaled_when_the_host_cancels(backend: str) -> None:
             with CancelScope(shield=True):
                 await ctx.run(give, 1, name="cleanup")
 
-    world = World(service_handler(handler), answer=lambda call: None)
+    world = World(service_handler(handler), answer=unanswered)
 
     assert cancelled_after(world, 100, backend)
     assert ["Call", "Run sleep_forever"] == world.names
@@ -258,7 +258,7 @@ def test_an_interrupt_passes_through(
         ctx.call(PEER, "left")
         await interrupted(ctx)
 
-    world = World(service_handler(handler), answer=lambda call: None)
+    world = World(service_handler(handler), answer=unanswered)
     with pytest.raises(BaseException) as raised:
         world.play(backend)
 
@@ -269,7 +269,8 @@ def test_an_interrupt_passes_through(
 
 def leaves(error: BaseException) -> set[type]:
     if isinstance(error, BaseExceptionGroup):
-        return {leaf for inner in error.exceptions for leaf in leaves(inner)}
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return {leaf for inner in group.exceptions for leaf in leaves(inner)}
 
     return {type(error)}
 

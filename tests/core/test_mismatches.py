@@ -37,7 +37,7 @@ from durable_trio.abc import (
     Value,
 )
 
-from .world import World, object_handler, service_handler
+from .world import World, object_handler, service_handler, unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -263,7 +263,7 @@ def test_a_signal_that_is_not_recorded_is_a_mismatch(backend: str) -> None:
     entries: list[Entry] = [
         Input(b""),
         Sleep(1_000_005_000, 1, "deadline"),
-        *recorded(handler, backend, answer=lambda call: None)[2:3],
+        *recorded(handler, backend, answer=unanswered)[2:3],
         Completion(2, InvocationId("inv_3")),
         Completion(1, Value(b"")),
         Run(4, "give"),
@@ -281,7 +281,7 @@ def test_a_signal_to_a_callee_whose_id_comes_later_is_compared_too(backend: str)
         await ctx.run(give, 1)
 
     entries: list[Entry] = [
-        *recorded(handler, backend, answer=lambda call: None)[:3],
+        *recorded(handler, backend, answer=unanswered)[:3],
         Completion(1, InvocationId("inv_2")),
         Run(4, "other"),
     ]

@@ -131,7 +131,7 @@ def test_unknown_state_is_asked_for(backend: str) -> None:
             await ctx.keys(),
         ]
 
-    start = {"state": {}, "partial_state": True}
+    start: dict[str, Any] = {"state": {}, "partial_state": True}
     end, world = play(object_handler(handler), backend, start=start)
 
     assert [
@@ -153,7 +153,7 @@ def test_nothing_is_unknown_after_clear_all(backend: str) -> None:
         ctx.clear_all()
         return await ctx.get("a")
 
-    start = {"state": {}, "partial_state": True}
+    start: dict[str, Any] = {"state": {}, "partial_state": True}
     _, world = play(object_handler(handler), backend, start=start)
 
     assert [ClearAllState(), GetEagerState("a", Void())] == world.commands[:2]

@@ -30,6 +30,7 @@ from .world import World, failure, service_handler, value
 
 if TYPE_CHECKING:
     from durable_trio import Context
+    from durable_trio.abc import Call
 
 PEER = remote("Peer", "handle", input=str, output=str)
 
@@ -284,7 +285,7 @@ def test_an_error_of_a_call_is_its_terminal_error(backend: str) -> None:
     """With its class: cancelled, timed out, refused for its input, or plain."""
 
     async def handler(ctx: Context) -> list[str]:
-        found = []
+        found: list[str] = []
         for name in ("cancelled", "late", "refused", "plain", "conflict"):
             with pytest.raises(TerminalError) as raised:
                 await ctx.call(PEER, name, name=name)
@@ -306,9 +307,11 @@ def test_an_error_of_a_call_is_its_terminal_error(backend: str) -> None:
         "TerminalError",
         "TerminalError",
     ]
-    assert expected == value(
-        service_handler(handler), backend, answer=lambda call: failures[call.name]
-    )
+
+    def answer(call: Call) -> Failure:
+        return failures[call.name]
+
+    assert expected == value(service_handler(handler), backend, answer=answer)
 
 
 def test_a_result_that_does_not_fit_is_raised_where_it_is_awaited(backend: str) -> None:

@@ -33,7 +33,7 @@ from durable_trio.abc import Input
 from .world import Replayed, World, object_handler, service_handler
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from durable_trio import Context, ObjectContext
 
@@ -261,7 +261,7 @@ def test_context_managers_are_left_at_teardown(backend: str) -> None:
     seen: list[str] = []
 
     @asynccontextmanager
-    async def block(name: str) -> AsyncIterator[None]:
+    async def block(name: str) -> AsyncGenerator[None]:
         try:
             yield
         finally:

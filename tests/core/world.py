@@ -107,6 +107,10 @@ def workflow_handler(function: Callable[..., Any], **options: Any) -> AnyHandler
     return Workflow("W").main(**options)(function)
 
 
+def unanswered(_: Call) -> None:
+    """As ``answer``: no callee ends by itself."""
+
+
 class Replayed(Exception):
     """A replay has come to the end of what was recorded."""
 

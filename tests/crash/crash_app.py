@@ -35,7 +35,7 @@ from durable_trio.abc import Write
 from durable_trio.local import LocalRuntime
 from durable_trio_file import FileJournal
 
-EFFECTS = ""
+effects = ""
 
 ledger = VirtualObject("Ledger")
 approval = Workflow("Approval")
@@ -45,7 +45,7 @@ worker = Service("Worker")
 
 def effect(step: str) -> None:
     """Leave a line outside of the journal: this body was executed."""
-    log = os.open(EFFECTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    log = os.open(effects, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(log, f"{step}\n".encode())
     os.close(log)
 
@@ -120,7 +120,7 @@ async def main(ctx: Context, size: int) -> dict[str, Any]:
         nursery.start_soon(answer, ctx)
 
     async def quick() -> str:
-        await ctx.run(step, f"{me}/quick", 0, name="quick")
+        await ctx.run(step, me + "/quick", 0, name="quick")
         return "won"
 
     async def slow() -> str:
@@ -215,5 +215,5 @@ async def run(journal: str, kill_at: int) -> None:
 
 
 if __name__ == "__main__":
-    EFFECTS = sys.argv[2]
+    effects = sys.argv[2]
     anyio.run(run, sys.argv[1], int(sys.argv[4]) if len(sys.argv) > 4 else 0, backend=sys.argv[3])

@@ -6,17 +6,21 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
 from durable_trio_restate import endpoint, serve
+
+if TYPE_CHECKING:
+    from durable_trio import ServiceDefinition
 
 FOLDER = Path(__file__).parents[2] / "docs" / "examples"
 
 
 async def main() -> None:
     """Serve until it is stopped or killed."""
-    services = []
+    services: list[ServiceDefinition] = []
     for name in os.environ["EXAMPLES"].split(","):
         spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
         assert spec is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import pytest
@@ -82,7 +82,7 @@ def is_expected(asked: Case, module: Any, outcome: Any) -> bool:
     """Whether a case may give this."""
     expected = asked.expected(module)
     if isinstance(expected, re.Pattern):
-        return bool(re.search(expected, str(outcome)))
+        return bool(re.search(cast("re.Pattern[str]", expected), str(outcome)))
 
     return outcome == expected or outcome in OTHERS.get(str(asked), [])
 

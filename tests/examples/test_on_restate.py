@@ -104,7 +104,7 @@ def test_on_restate(asked: Case, restate: RestateServer, load: Callable[[str], M
     response = restate.ingress.post(f"/{path}", content=content, headers=headers)
     if isinstance(expected, re.Pattern):
         assert response.status_code >= 400
-        assert expected.search(response.json()["message"])
+        assert re.search(cast("re.Pattern[str]", expected), response.json()["message"])
     else:
         assert response.status_code == 200, response.text
         assert handler.decode_output(response.content) == expected
@@ -165,7 +165,7 @@ def results(journal: Sequence[Entry]) -> dict[str, object]:
 def forget_state(restate: RestateServer) -> None:
     """Let the next case find nothing of the one before."""
     for row in restate.query("SELECT DISTINCT service_name, service_key FROM state"):
-        body = {"object_key": row["service_key"], "new_state": {}}
+        body: dict[str, object] = {"object_key": row["service_key"], "new_state": {}}
         restate.admin.post(f"/services/{row['service_name']}/state", json=body).raise_for_status()
     restate.until("SELECT count(*) AS n FROM state", [{"n": 0}])
 

@@ -132,7 +132,7 @@ def run(chosen: Sequence[Mutant], jobs: int) -> int:
                 places.put(place)
 
         with ThreadPoolExecutor(jobs) as pool:
-            verdicts = []
+            verdicts: list[Verdict] = []
             for verdict in pool.map(check, chosen):
                 verdicts.append(verdict)
                 by = f"caught by {verdict.by}" if verdict.by else "SURVIVED"

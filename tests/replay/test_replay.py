@@ -52,7 +52,7 @@ from durable_trio.testing import MemoryStore, RecordedJournal, Replay, ReplayOut
 from .parcels import ARRIVED, ON_ITS_WAY, Parcels, first, journal, version
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from durable_trio.testing._recording import Journal
@@ -324,7 +324,7 @@ def test_the_contexts_of_a_service_are_entered_only_if_asked_for(backend: str) -
     entered: list[str] = []
 
     @asynccontextmanager
-    async def database() -> AsyncIterator[None]:
+    async def database() -> AsyncGenerator[None]:
         entered.append("database")
         opened.set("database")
         yield

@@ -17,5 +17,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    crash_app.EFFECTS = os.environ["EFFECTS"]
+    crash_app.effects = os.environ["EFFECTS"]
     anyio.run(main, backend=os.environ["DURABLE_TRIO_BACKEND"])

@@ -74,11 +74,11 @@ class Node:
     name: str
     children: list[Node] = attrs.field(factory=list["Node"])
 
-    @classmethod
-    def binary(cls, prefix: str) -> Node:
+    @staticmethod
+    def binary(prefix: str) -> Node:
         """A root, two branches, four leaves."""
-        branches = [cls(prefix + a, [cls(f"{prefix}{a}{b}") for b in "xy"]) for a in "ab"]
-        return cls(f"{prefix}root", branches)
+        branches = [Node(prefix + a, [Node(f"{prefix}{a}{b}") for b in "xy"]) for a in "ab"]
+        return Node(f"{prefix}root", branches)
 
 
 class Trees:
@@ -100,7 +100,8 @@ class Trees:
             finally:
                 with CancelScope(shield=True):
                     count = await ctx.call(undo, node.name, key=prefix)
-                    await ctx.run(reports.tell, f"undid {node.name}, {count}", name="undo")
+                    report = f"undid {node.name}, {count}"
+                    await ctx.run(reports.tell, report, name="undo")
 
         async def call(ctx: Context, child: Node) -> None:
             await ctx.call(grow, child, idempotency_key=child.name, on_cancel=on_cancel)

@@ -89,7 +89,7 @@ def cupboard(**options: Any) -> tuple[VirtualObject, Any]:
     return service, use
 
 
-READS = {
+READS: dict[str, tuple[Any, dict[str, Any], set[str]]] = {
     # By how the server is set up, and what the object says.
     "eager": (SUSPEND, {}, {"GetEagerState", "GetEagerStateKeys"}),
     "partial": (SUSPEND | SMALL, {}, {"GetEagerState", "GetLazyState", "GetLazyStateKeys"}),

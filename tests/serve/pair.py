@@ -41,7 +41,8 @@ def block(headers: Iterable[tuple[str, str]] = REQUEST) -> bytes:
 
 def parse(data: bytes) -> list[Any]:
     """The frames that the server sent, as far as they are whole."""
-    found, position = [], 0
+    found: list[Any] = []
+    position = 0
     while position + 9 <= len(data):
         frame, length = Frame.parse_frame_header(memoryview(data[position : position + 9]))
         position += 9

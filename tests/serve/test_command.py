@@ -252,7 +252,7 @@ def admin(port: int, status: int, answer: object) -> Generator[list[tuple[str, d
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
     with HTTPServer(("127.0.0.1", port), Handler) as server:

@@ -118,7 +118,8 @@ manners = st.lists(st.integers(0, 4), min_size=1, max_size=5)
 
 def pieces(data: bytes, sizes: list[int]) -> list[bytes]:
     """The bytes, cut at these sizes in turn."""
-    found, position, turn = [], 0, 0
+    found: list[bytes] = []
+    position, turn = 0, 0
     while position < len(data):
         size = sizes[turn % len(sizes)]
         found.append(data[position : position + size])
@@ -127,7 +128,8 @@ def pieces(data: bytes, sizes: list[int]) -> list[bytes]:
 
 
 def feed(server: HttpConnection, data: list[bytes], manners: list[int], ticks: bool) -> bytes:
-    application, output, now = Application(server, manners), [], 0.0
+    application, now = Application(server, manners), 0.0
+    output: list[bytes] = []
     for piece in data:
         application.take(server.receive(piece))
         output.append(server.take_output())

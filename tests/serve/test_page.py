@@ -25,7 +25,7 @@ PAGE = (ROOT / "docs" / "guide" / "serving.md").read_text("utf-8")
 @pytest.fixture
 def example(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The example, imported."""
-    monkeypatch.syspath_prepend(str(ROOT / "docs" / "examples"))
+    monkeypatch.setattr(sys, "path", [str(ROOT / "docs" / "examples"), *sys.path])
     yield importlib.import_module("serving")
     del sys.modules["serving"]
 

@@ -256,12 +256,16 @@ async def test_what_is_left_out_makes_no_difference(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All orders give no outcomes and no journals but those that the tried ones give."""
+
+    def never(*_: object) -> bool:
+        return False
+
     scenario = programs()[number]
     reports: list[ExploreReport] = []
     found: list[set[Any]] = []
     for reduced in (True, False):
         if not reduced:
-            monkeypatch.setattr(_reduction, "commute", lambda *_: False)
+            monkeypatch.setattr(_reduction, "commute", never)
         seen: set[Any] = set()
 
         async def noting(rt: VirtualRuntime, seen: set[Any] = seen) -> Any:
@@ -497,7 +501,10 @@ def test_hypothesis_draws_schedules_and_shrinks_them(anyio_backend: str) -> None
     failed: list[Schedule] = []
 
     @settings(
-        max_examples=100, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=100,
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(schedule=schedules(longest=6))
     def property_holds(schedule: Schedule) -> None:

@@ -139,7 +139,7 @@ def test_programs_survive_crashes_and_leave_nothing_behind(backend: str) -> None
         max_examples=PROGRAMS,
         deadline=None,
         database=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(
         programs,
