@@ -142,7 +142,7 @@ def test_targets_are_named_in_paths_or_bodies(backend: str) -> None:
     def output_of(target: str | WorkflowTarget | IdempotentTarget) -> Ask:
         return lambda ingress: ingress.output(target)
 
-    looks = {
+    looks: dict[str | WorkflowTarget | IdempotentTarget, tuple[str, str, bytes]] = {
         "inv_1/x": ("GET", "/restate/invocation/inv_1%2Fx/output", b""),
         WorkflowTarget("W", "a b"): ("GET", "/restate/workflow/W/a%20b/output", b""),
         WorkflowTarget("W", "k", "s"): (
