@@ -98,6 +98,20 @@ async def add(ctx: ObjectContext, amount: int) -> int:
     return total
 
 
+@desk.handler
+async def buy(ctx: Context, name: str) -> str:
+    """Buy once, then wait for the delivery: an awakeable, whose id is in the box of this name.
+
+    The end of it is told in another box.
+    """
+    bought = await ctx.call(add, 1, key=name)
+    awakeable = ctx.awakeable(str)
+    await ctx.call(put, awakeable.id, key=name)
+    word: str = await awakeable.future
+    await ctx.call(put, word, key=f"{name} delivered")
+    return f"{name} {word}, {bought} bought"
+
+
 @counter.handler
 async def name_of(ctx: ObjectContext) -> str:
     return ctx.key

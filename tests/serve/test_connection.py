@@ -201,6 +201,22 @@ def test_a_client_that_says_nothing(backend: str, first: bytes) -> None:
     anyio.run(main, backend=backend)
 
 
+@pytest.mark.parametrize("data", [b"garbage", b"PRI * HTTP/2", b"POST /invoke/a/b HTTP/1.1"])
+def test_a_client_that_only_ceased_to_send(backend: str, data: bytes) -> None:
+    """What is no request is answered before the connection is closed."""
+
+    async def main() -> None:
+        stream = FakeStream()
+        stream.arrive(data)
+        stream.arrive(b"")
+        await connection_on(stream).serve()
+        assert b"".join(stream.writes).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert stream.ended
+        assert stream.closed
+
+    anyio.run(main, backend=backend)
+
+
 def test_a_client_that_left_first(backend: str) -> None:
     """There is nobody to be told of the end: that is no error."""
 

@@ -183,6 +183,8 @@ def test_a_client_of_old() -> None:
     [
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 4 + b"\r\n\r\n", 400),
         (b"GET\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 505),
+        (b"GET / HTTP/0.9\r\nHost: a\r\n\r\n", 505),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nBad Header\r\n\r\n", 400),
@@ -243,11 +245,44 @@ def test_too_much_ahead_of_time() -> None:
 def test_a_client_that_is_gone() -> None:
     """Its request is lost, and what the application still says goes nowhere."""
     client = Client()
-    client.send(CHUNKED)
+    client.send(b"GET / HTTP/1.1\r\nHost: me\r\n\r\n")
     client.events += client.server.receive_eof()
 
     assert client.events[-1] == StreamLost(1)
     assert client.answer(1) == b""
+    assert client.server.closed
+
+
+@pytest.mark.parametrize(
+    "data", [b"garbage", b"GET / HTTP/1.1", HEAD, CHUNKED, CHUNKED + b"5\r\nab"]
+)
+def test_a_request_that_breaks_off(data: bytes) -> None:
+    """A client that only ceased to send is told; whatever came of it is lost."""
+    client = Client()
+    client.send(data)
+    begun = [event for event in client.events if isinstance(event, RequestReceived)]
+    client.events += client.server.receive_eof()
+
+    assert client.output().startswith(b"HTTP/1.1 400 ")
+    assert client.server.closed
+    assert [event for event in client.events if isinstance(event, StreamLost)] == [
+        StreamLost(event.stream) for event in begun
+    ]
+    assert client.server.receive_eof() == []
+    assert client.output() == b""
+
+
+def test_a_client_that_leaves_in_good_order() -> None:
+    """Between requests there is nothing to say."""
+    client = Client()
+    client.send(b"GET /health HTTP/1.1\r\nHost: me\r\n\r\n")
+    client.answer(1)
+    count = len(client.events)
+    client.events += client.server.receive_eof()
+
+    assert count == len(client.events)
+    assert client.output() == b""
+    assert client.server.closed
 
 
 def test_a_response_that_breaks_off() -> None:

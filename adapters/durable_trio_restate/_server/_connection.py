@@ -74,6 +74,8 @@ class Connection:
         """Attempts whose output was not taken yet, in the order in which they spoke."""
         self._output = anyio.Event()
         self._written = anyio.Event()
+        self._said_all = anyio.Event()
+        """All that will be said was sent."""
         self._sending_since: float | None = None
         self._closed_at: float | None = None
         self._group: TaskGroup
@@ -135,9 +137,14 @@ class Connection:
 
     async def _read(self) -> None:
         data = await self._receive()
+        ended = data is None
         while data is not None and len(data) < len(PREFACE) and PREFACE.startswith(data):
             more = await self._receive()
-            data = None if more is None else data + more
+            if more is None:
+                ended = True
+                break
+
+            data += more
         if data is None:
             return
 
@@ -149,8 +156,10 @@ class Connection:
             while http.congested and not http.closed:
                 # Until the writer has sent something: it has what to send.
                 await self._written.wait()
-            data = await self._receive()
+            data = None if ended else await self._receive()
         self._handle(http, http.receive_eof())
+        # There may be a last word, for a client that only ceased to send.
+        await self._said_all.wait()
 
     async def _receive(self) -> bytes | None:
         """What the client sent; None if nothing more comes, or is wanted."""
@@ -258,6 +267,7 @@ class Connection:
                     await self._output.wait()
             self._closed_at = self._now
             await self._end_sending()
+            self._said_all.set()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
             self.cut()
 

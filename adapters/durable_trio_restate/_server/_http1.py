@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("durable_trio.restate.server")
 
+_VERSIONS: Final = frozenset({b"1.0", b"1.1"})
 _LEFT_OVER: Final = 1024 * 1024
 """Bytes of a request that was answered early, that are read so that the connection can go on."""
 _AHEAD: Final = 64 * 1024
@@ -80,7 +81,12 @@ class Http1Connection:
         return self._advance()
 
     def receive_eof(self) -> list[Event]:
-        return self._end_all()
+        events: list[Event] = []
+        if not self._closed and self._h11.their_state in {h11.IDLE, h11.SEND_BODY}:
+            # Bytes that do not make a request are told so, as those that cannot.
+            self._h11.receive_data(b"")
+            events = self._advance()
+        return events + self._end_all()
 
     def resume(self) -> list[Event]:
         done = self._h11.our_state is self._h11.their_state is h11.DONE
@@ -122,7 +128,9 @@ class Http1Connection:
                 event = self._h11.next_event()
             except h11.RemoteProtocolError as error:
                 _log.debug("a client broke HTTP/1.1: %s", error)
-                events += self._refuse(error.error_status_hint, str(error))
+                # Beyond a colon h11 quotes the client.
+                reason = str(error).partition(":")[0]
+                events += self._refuse(error.error_status_hint, reason)
                 break
 
             if event is h11.NEED_DATA or event is h11.PAUSED:
@@ -133,8 +141,12 @@ class Http1Connection:
 
     def _take(self, event: object, events: list[Event]) -> None:
         if isinstance(event, h11.Request):
-            self._stream += 1
             self._method = event.method
+            if event.http_version not in _VERSIONS:
+                events += self._refuse(505, "HTTP/1.1 and HTTP/2 are spoken here")
+                return
+
+            self._stream += 1
             self._taking, self._answering, self._received = False, True, 0
             self._waiting_since, self._idle_since = self._now, None
             events.append(RequestReceived(self._stream, _head(event)))
