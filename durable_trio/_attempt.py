@@ -57,9 +57,10 @@ from ._traps import host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
     from ._handler import Handler
-    from ._host import HostScope, Parking
+    from ._host import Host, Parking
     from ._journal._entries import AwaitTree, Notification
     from .abc import Clock, Journal
 
@@ -83,6 +84,38 @@ _DURABLE_NAMES: Final = {
 class Attempt:
     """See the module's docstring. One attempt runs once; make a new one for the next."""
 
+    __slots__ = (
+        "_aborting",
+        "_cancellation",
+        "_cancelled",
+        "_command_index",
+        "_completed",
+        "_cursor",
+        "_ended",
+        "_error",
+        "_fatal",
+        "_host",
+        "_idle",
+        "_inbox",
+        "_input_closed",
+        "_journal",
+        "_native",
+        "_opened",
+        "_options",
+        "_retry_after",
+        "_root",
+        "_suspended",
+        "_torn_down",
+        "_wakeup",
+        "bodies",
+        "cancellation",
+        "clock",
+        "handler",
+        "ledger",
+        "scheduler",
+        "start",
+    )
+
     def __init__(
         self,
         start: InvocationStart,
@@ -96,7 +129,8 @@ class Attempt:
         self.clock = clock
         self._journal = journal
         self._cursor = Cursor(start.recorded)
-        self._inbox: deque[Notification] = deque()
+        self._inbox: deque[Notification] | None = None
+        """What was handed over and not delivered yet; None: nothing."""
         self._input_closed = False
         self._wakeup: Parking | None = None
         self._idle = False
@@ -117,8 +151,8 @@ class Attempt:
         self._torn_down = False
         """Whether it was torn down by the host without such an exception: the task has it."""
         self._opened = False
-        self._scope: HostScope
-        """Cancelled to have the host abort a foreign await."""
+        self._aborting = False
+        """Whether the host was made to abort a foreign await."""
         self._options = options or handler.resolve_options(ServiceOptions())
         self.bodies: Bodies = Bodies(
             start,
@@ -144,8 +178,11 @@ class Attempt:
             return self._end()
 
         try:
+            if not self._options.contexts:
+                return await self._run()
+
             async with AsyncExitStack() as stack:
-                for factory in self._options.contexts or ():
+                for factory in self._options.contexts:
                     await stack.enter_async_context(factory())
                 return await self._run()
         except Exception as error:  # a context manager of the user's failed
@@ -155,6 +192,8 @@ class Attempt:
 
     def deliver(self, notification: Notification) -> None:
         """Hand over a notification, once it is durable, in the journal's order."""
+        if self._inbox is None:
+            self._inbox = deque()
         self._inbox.append(notification)
         self._wake()
 
@@ -240,7 +279,7 @@ class Attempt:
         return future
 
     @property
-    def known(self) -> set[int]:
+    def known(self) -> AbstractSet[int]:
         """The completion ids whose results are recorded."""
         return self._cursor.known
 
@@ -248,7 +287,6 @@ class Attempt:
 
     def _open(self) -> None:
         self._host = current_host()
-        self._scope = self._host.new_scope()
         self._native = self._host.scopes()
         self.scheduler: Scheduler = Scheduler(
             cancelled=self._host.cancelled,
@@ -277,16 +315,15 @@ class Attempt:
         if self._options.explicit_cancellation:
             self.cancellation = DurableFuture(self.scheduler, "cancellation", leaf=(CANCEL_SIGNAL,))
         context = self.scheduler.handler_context = context_for(self, recorded)
-        with self._scope:
-            self._native = self._host.scopes()
-            self._root = self.scheduler.spawn(
-                self.handler.function(context, *arguments),
-                "",
-                None,
-                contextvars.copy_context(),
-                self._root_ended,
-            )
-            await self._drive()
+        self._native = self._host.scopes()
+        self._root = self.scheduler.spawn(
+            self.handler.function(context, *arguments),
+            "",
+            None,
+            contextvars.copy_context(),
+            self._root_ended,
+        )
+        await self._drive()
         if self.bodies.starved:
             await self._drive_with_bodies()
         if self._cancellation is not None and self._fatal is None:
@@ -298,12 +335,10 @@ class Attempt:
 
     async def _drive_with_bodies(self) -> None:
         """Go on, with a group of host tasks; many an attempt never needs one."""
-        self._scope = self._host.new_scope()
         async with self._host.open_group() as group:
-            with self._scope:
-                self._native = self._host.scopes()
-                self.bodies.open(self._host, group)
-                await self._drive()
+            self._native = self._host.scopes()
+            self.bodies.open(self._host, group)
+            await self._drive()
             group.cancel_scope.cancel()
 
     async def _drive(self) -> None:
@@ -334,10 +369,13 @@ class Attempt:
         try:
             notification = self._cursor.next_notification()
             if notification is None:
-                if not self._inbox:
+                inbox = self._inbox
+                if inbox is None:
                     return False
 
-                notification = self._inbox.popleft()
+                notification = inbox.popleft()
+                if not inbox:
+                    self._inbox = None
             self.ledger.deliver(notification)
         except Mismatch as mismatch:
             self._diverged(mismatch)
@@ -369,9 +407,6 @@ class Attempt:
             self._fail(body.error)
             return
 
-        await self._wait()
-
-    async def _wait(self) -> None:
         self.bodies.rest()
         self._wakeup = parking = self._host.parking()
         self._idle = True
@@ -401,16 +436,23 @@ class Attempt:
                 scheduler.count_turn(task)
             else:
                 self._refuse(task)
-            if not harmless or self._error is not None:
-                self._scope.cancel()
-            try:
-                task.to_send = await host(trap)
-            except BaseException as error:  # the host's answer, handed on
-                if isinstance(error, self._host.cancelled_type):
-                    self._interrupted(error)
-                task.to_throw = error
+            if harmless and self._error is None:
+                await self._pass_on(trap, task)
+            else:
+                self._aborting = True
+                with self._host.new_scope() as scope:
+                    scope.cancel()
+                    await self._pass_on(trap, task)
             if not scheduler.step(task):
                 return
+
+    async def _pass_on(self, trap: object, task: DurableTask) -> None:
+        try:
+            task.to_send = await host(trap)
+        except BaseException as error:  # the host's answer, handed on
+            if isinstance(error, self._host.cancelled_type):
+                self._interrupted(error)
+            task.to_throw = error
 
     # -- what ends it
 
@@ -553,7 +595,7 @@ class Attempt:
 
     def _interrupted(self, error: BaseException) -> None:
         """The host has thrown its cancelled exception into the driver: find out for whom."""
-        if self._scope.cancel_called:
+        if self._aborting:
             return
 
         culprit = self._inside_native()

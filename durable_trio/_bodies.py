@@ -135,13 +135,13 @@ class Bodies:
         self._line = line
         self._fail = fail
         self._wake = wake
-        self._workers = Workers(self._execute)
+        self._workers: Workers | None = None
         self._host: Host
         self._pending: dict[RunBody, None] = {}
         self._backing_off: dict[RunBody, float] = {}
         self._executing: dict[RunBody, None] = {}
-        self._proposed: deque[RunBody] = deque()
-        """Those whose results may not have been delivered yet."""
+        self._proposed: deque[RunBody] | None = None
+        """Those whose results may not have been delivered yet; None: there are none."""
         self._first = True
         self.closing: bool = False
         """Whether the attempt suspends as soon as nothing executes."""
@@ -154,21 +154,24 @@ class Bodies:
 
     def open(self, host: Host, group: TaskGroup) -> None:
         """Bodies run in this task group of the host's from now on."""
+        assert self._workers is not None
         self._host = host
         self._workers.open(host, group)
 
     @property
     def starved(self) -> bool:
         """Whether bodies are to be executed and there is no task group yet."""
-        return self._workers.starved
+        return self._workers is not None and self._workers.starved
 
     def rest(self) -> None:
         """The driver waits. Unless results are on their way, that may take long."""
         proposed = self._proposed
         while proposed and proposed[0].future.done:
             proposed.popleft()
-        if not proposed and not self._executing:
-            self._workers.dismiss()
+        if not proposed:
+            self._proposed = None
+            if self._workers is not None and not self._executing:
+                self._workers.dismiss()
 
     def add(self, body: RunBody) -> None:
         """Start it at the next quiescence."""
@@ -195,7 +198,7 @@ class Bodies:
         if not self._backing_off or len(self._backing_off) < len(self._executing):
             return None
 
-        if not all(body.future.done for body in self._proposed):
+        if not all(body.future.done for body in self._proposed or ()):
             return None
 
         body = min(self._backing_off, key=self._backing_off.__getitem__)
@@ -219,6 +222,8 @@ class Bodies:
                     continue
 
             self._executing[body] = None
+            if self._workers is None:
+                self._workers = Workers(self._execute)
             self._workers.submit(body)
 
     def _execute_inline(self, body: RunBody) -> Exception | None:
@@ -237,6 +242,8 @@ class Bodies:
         return None
 
     def _propose(self, body: RunBody, result: Value | Failure) -> None:
+        if self._proposed is None:
+            self._proposed = deque()
         self._proposed.append(body)
         self._journal.propose(body.completion_id, result)
 

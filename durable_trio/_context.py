@@ -658,7 +658,7 @@ def context_for(attempt: Attempt, recorded: Input) -> Context:
         body=recorded.content,
         idempotency_key=start.idempotency_key,
         attempt=start.attempt,
-        attempt_headers=dict(start.attempt_headers),
+        attempt_headers=start.attempt_headers,
         scope=start.scope,
         limit_key=start.limit_key,
     )

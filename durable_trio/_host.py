@@ -14,7 +14,7 @@ the same attributes; ``current_host`` finds the one that runs.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import anyio
 import sniffio
@@ -33,7 +33,7 @@ class HostScope(Protocol):
 
     def cancel(self) -> None: ...
 
-    def __enter__(self) -> object: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self,
@@ -54,9 +54,9 @@ class TaskGroup(Protocol):
 
 
 class Parking(Protocol):
-    """One wait of one host task, until it is woken. Used once."""
+    """One wait of the current host task, begun at once, until it is woken."""
 
-    async def wait(self) -> None: ...
+    def wait(self) -> Awaitable[object]: ...
 
     def wake(self) -> None: ...
 
@@ -115,20 +115,17 @@ class Host(Protocol):
 class TrioParking:
     """A wait in trio."""
 
-    __slots__ = ("_lowlevel", "_task", "_woken")
+    __slots__ = ("_lowlevel", "_task")
 
     def __init__(self, lowlevel: Any) -> None:
         self._lowlevel = lowlevel
-        self._task: Any = None
-        self._woken = False
+        self._task: Any = lowlevel.current_task()
 
-    async def wait(self) -> None:
-        if not self._woken:
-            self._task = self._lowlevel.current_task()
-            await self._lowlevel.wait_task_rescheduled(self._abort)
+    def wait(self) -> Awaitable[object]:
+        waiting: Awaitable[object] = self._lowlevel.wait_task_rescheduled(self._abort)
+        return waiting
 
     def wake(self) -> None:
-        self._woken = True
         task, self._task = self._task, None
         if task is not None:
             self._lowlevel.reschedule(task)
@@ -144,10 +141,10 @@ class AsyncioParking:
     __slots__ = ("_future",)
 
     def __init__(self) -> None:
-        self._future = asyncio.get_running_loop().create_future()
+        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def wait(self) -> None:
-        await self._future
+    def wait(self) -> Awaitable[object]:
+        return self._future
 
     def wake(self) -> None:
         if not self._future.done():
@@ -226,8 +223,8 @@ class AsyncioHost:
         return AsyncioParking()
 
     def is_cancelled(self, scopes: Any) -> bool:
-        cancelled: bool = scopes._effectively_cancelled
-        return cancelled
+        # None: a task of asyncio's own, in no scope of anyio's.
+        return scopes is not None and bool(scopes._effectively_cancelled)
 
     def call_soon(self) -> Callable[[Callable[[], object]], None]:
         loop = asyncio.get_running_loop()

@@ -18,7 +18,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ._journal._entries import AwaitTree, Entry, Failure, Headers, Value
+    from ._journal._entries import AwaitTree, Entry, Failure, Value
 
 
 @attrs.frozen
@@ -43,7 +43,7 @@ class InvocationStart:
     attempt: int = 1
     retry_count: int = 0
     retry_elapsed: float = 0.0
-    attempt_headers: Headers = ()
+    attempt_headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     idempotency_key: str | None = None
     scope: str | None = None
     limit_key: str | None = None

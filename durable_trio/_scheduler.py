@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import attrs
@@ -69,7 +68,8 @@ class Scheduler:
     """Whether ``parked`` is kept."""
     parked: dict[DurableTask, None] = attrs.field(factory=dict["DurableTask", None])
     """The tasks that parked since somebody last looked at them all."""
-    ready: deque[DurableTask] = attrs.field(factory=deque[DurableTask])
+    ready: list[DurableTask] = attrs.field(factory=list["DurableTask"])
+    """The tasks that became ready, in that order. Two lists: a deque is never small."""
     tasks: dict[DurableTask, None] = attrs.field(factory=dict[DurableTask, None])
     held: dict[DurableFuture[Any], None] = attrs.field(factory=dict["DurableFuture[Any]", None])
     """Futures that the end of a task waits for (``on_cancel="wait"``)."""
@@ -79,6 +79,8 @@ class Scheduler:
     handler_context: Any = None
     """What ``current_context`` gives out."""
     last: DurableTask | None = None
+    _next: list[DurableTask] = attrs.field(factory=list["DurableTask"])
+    """Those that became ready before them, the first one last."""
     _sequence: int = 0
     _ends: int = 0
     _turns: int = 0
@@ -148,20 +150,24 @@ class Scheduler:
 
     def run(self, budget: int) -> Pause:
         """Step ready tasks in order until there is none, one traps to the host, or ``budget`` ends."""
-        ready = self.ready
-        while ready:
+        following = self._next
+        while following or self.ready:
             if not budget:
                 return Pause.BUDGET
 
             budget -= 1
-            task = ready.popleft()
+            if not following:
+                self.ready, self._next = following, self.ready
+                following = self._next
+                following.reverse()
+            task = following.pop()
             last = self.last
             if last is not None and last is not task and not self.leave(last):
-                ready.appendleft(task)
+                following.append(task)
                 if last.state is TaskState.READY:
-                    ready.remove(last)
-                    ready.appendleft(last)
-                task = ready.popleft()
+                    (following if last in following else self.ready).remove(last)
+                    following.append(last)
+                task = following.pop()
             if self.step(task):
                 return Pause.HOST_TRAP
 

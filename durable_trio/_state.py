@@ -32,24 +32,23 @@ Known: TypeAlias = bytes | Literal[Unknown.UNKNOWN] | None
 class StateView:
     """See the module's docstring."""
 
-    __slots__ = ("_absent", "_entries", "_partial")
+    __slots__ = ("_entries", "_partial")
 
     def __init__(self, entries: Mapping[str, bytes], *, partial: bool) -> None:
-        self._entries = dict(entries)
-        self._absent: set[str] = set()
+        self._entries: dict[str, bytes | None] = dict(entries)
+        """None: it is known that there is none."""
         self._partial = partial
 
     def get(self, name: str) -> Known:
         """The entry, None if there is none, or ``UNKNOWN``."""
-        found = self._entries.get(name)
-        if found is None and self._partial and name not in self._absent:
-            return UNKNOWN
-
-        return found
+        return self._entries.get(name, UNKNOWN if self._partial else None)
 
     def keys(self) -> tuple[str, ...] | None:
         """All names, sorted; None when they are not all known."""
-        return None if self._partial else tuple(sorted(self._entries))
+        if self._partial:
+            return None
+
+        return tuple(sorted(name for name, content in self._entries.items() if content is not None))
 
     def set(self, name: str, content: bytes) -> None:
         """A write."""
@@ -57,8 +56,7 @@ class StateView:
 
     def clear(self, name: str) -> None:
         """The removal of one entry."""
-        self._entries.pop(name, None)
-        self._absent.add(name)
+        self._entries[name] = None
 
     def clear_all(self) -> None:
         """The removal of all entries, known or not."""

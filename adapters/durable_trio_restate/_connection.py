@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from durable_trio._options import OnJournalMismatch, OnUsageError
-    from durable_trio.abc import Command, Entry, Failure, Headers, Notification, Value
+    from durable_trio.abc import Command, Entry, Failure, Notification, Value
 
 
 class Phase(enum.Enum):
@@ -98,6 +98,8 @@ _ACCEPTED: Final[Mapping[Phase, tuple[Kind, ...]]] = {
     Phase.RUNNING: (Kind.NOTIFICATION, Kind.ACK),
     Phase.CLOSED: tuple(Kind),
 }
+
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 
 _START_TYPE: Final = 0x0000
 _ACK_TYPE: Final = 0x0007
@@ -138,13 +140,37 @@ def _kind(type_: int) -> Kind:
 class Connection:
     """See the module's docstring. ``on_output`` is called when there are bytes to send."""
 
+    __slots__ = (
+        "_accepted",
+        "_appended",
+        "_attempt",
+        "_commands",
+        "_early",
+        "_flushed",
+        "_frames",
+        "_handler",
+        "_headers",
+        "_input_closed",
+        "_message",
+        "_on_mismatch",
+        "_on_usage_error",
+        "_output",
+        "_proposed",
+        "_recorded",
+        "_service",
+        "on_output",
+        "phase",
+        "start",
+        "version",
+    )
+
     def __init__(
         self,
         version: int,
         service: str,
         handler: str,
         *,
-        headers: Headers = (),
+        headers: Mapping[str, str] = _NO_HEADERS,
         on_mismatch: OnJournalMismatch | None = None,
         on_usage_error: OnUsageError | None = None,
         max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
@@ -249,6 +275,7 @@ class Connection:
                 raise ProtocolError("the journal has no input")
 
             self.start = self._invocation_start(self._message)
+            self._message = None
             self._enter(Phase.RUNNING)
 
     def _invocation_start(self, message: StartMessage) -> InvocationStart:

@@ -16,6 +16,7 @@ attempts that are under way. It works below any path: only the end of a path cou
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from importlib import metadata
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, final
@@ -70,6 +71,11 @@ def _verifier(keys: Sequence[str]) -> IdentityVerifier | None:
     from ._identity import IdentityVerifier
 
     return IdentityVerifier(keys)
+
+
+def _text(raw: bytes) -> str:
+    # Nearly all are the same in every request, and an attempt that waits keeps them.
+    return sys.intern(raw.decode("latin-1"))
 
 
 @final
@@ -252,10 +258,7 @@ class Endpoint:
             self._registry.options(handler),
             self._clock,
             version=version,
-            headers=tuple(
-                (bytes(key).decode("latin-1").lower(), bytes(value).decode("latin-1"))
-                for key, value in head.headers
-            ),
+            headers={_text(key): _text(value) for key, value in headers.items()},
             max_message_size=self._max_message_size,
             release=self._released,
         )

@@ -6,7 +6,8 @@ business, moving them is done by whoever serves it: ``_asgi.py`` or ``_server``.
  1. Bytes are taken all the time until the request ends: nothing here waits for the other
     side.
  2. An attempt runs once, after ``ready``; ``run`` returns when the last message was made.
- 3. When the other side is gone, ``run`` is cancelled; the server makes another attempt.
+ 3. An exchange that is closed while its attempt runs ends it: nobody is there any more to be
+    told, and the server makes another attempt.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from durable_trio._attempt import Attempt
 from durable_trio.abc import AttemptFailed
 
 from ._connection import Connection
+from ._errors import ProtocolError
 from ._versions import protocol_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from durable_trio._handler import AnyHandler
     from durable_trio._options import ServiceOptions
-    from durable_trio.abc import Clock, Headers
+    from durable_trio.abc import Clock
 
 _log = logging.getLogger("durable_trio.restate")
 
@@ -56,7 +58,7 @@ class Exchange:
         clock: Clock,
         *,
         version: int,
-        headers: Headers,
+        headers: Mapping[str, str],
         max_message_size: int,
         release: Callable[[Exchange], object],
     ) -> None:
@@ -108,10 +110,12 @@ class Exchange:
         return self._connection.take_output()
 
     def close(self) -> None:
-        """Nobody serves it any more. Does nothing the second time."""
+        """Nobody serves it any more: an attempt that runs is ended. Nothing happens the second time."""
         if not self._closed:
             self._closed = True
             self._release(self)
+            if self._attempt is not None:
+                self._attempt.abort(ProtocolError("the server has left this attempt's stream"))
 
     # -- the attempt
 
@@ -132,6 +136,9 @@ class Exchange:
         if self._drained:
             attempt.close_input()
         end = await attempt.run()
+        if self._closed:
+            return
+
         if isinstance(end, AttemptFailed):
             _log.warning(
                 "%s/%s of %s failed and is to be retried",

@@ -102,6 +102,8 @@ class FrameBuffer:
                 needed = header
 
             if there + self._later < needed or not self._pieces:
+                if not there:
+                    self._data, self._position = b"", 0
                 return
 
             self._data, self._position = b"".join([data[position:], *self._pieces]), 0

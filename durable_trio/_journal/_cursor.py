@@ -44,8 +44,11 @@ from ._mismatch import Mismatch, branch_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
 
 C = TypeVar("C", bound=Command)
+
+_NOTHING: Final[AbstractSet[int]] = frozenset()
 
 
 def _same_sleep(recorded: Sleep, now: Sleep) -> bool:
@@ -121,7 +124,7 @@ class Cursor:
     def __init__(self, recorded: Sequence[Entry], *, check_payloads: bool = True) -> None:
         self._commands: list[Command] = []
         self._notifications: list[Notification] = []
-        self.known: set[int] = set()
+        known: set[int] | None = None
         self.check_payloads: bool = check_payloads
         self.watch: Callable[[Entry], object] | None = None
         self._index = 0
@@ -131,11 +134,14 @@ class Cursor:
         for entry in recorded:
             if isinstance(entry, Completion):
                 self._notifications.append(entry)
-                self.known.add(entry.completion_id)
+                if known is None:
+                    known = set()
+                known.add(entry.completion_id)
             elif isinstance(entry, Signal):
                 self._notifications.append(entry)
             else:
                 self._commands.append(entry)
+        self.known: AbstractSet[int] = known or _NOTHING
 
     @property
     def replaying(self) -> bool:

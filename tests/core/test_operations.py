@@ -491,7 +491,7 @@ def test_the_request_is_known(backend: str) -> None:
             request.idempotency_key,
         ]
 
-    start = {"attempt_headers": (("trace", "1"),), "idempotency_key": "i"}
+    start = {"attempt_headers": {"trace": "1"}, "idempotency_key": "i"}
 
     assert value(object_handler(handler), backend, argument=b"5", start=start) == [
         "inv_1",

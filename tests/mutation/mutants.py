@@ -43,8 +43,8 @@ SCHEDULER: Final = (
     _mutant(
         "the task that became ready last runs first",
         "durable_trio/_scheduler.py",
-        "            task = ready.popleft()\n            last = self.last",
-        "            task = ready.pop()\n            last = self.last",
+        "                following.reverse()\n",
+        "",
         "core/test_nursery.py",
     ),
     _mutant(
@@ -82,7 +82,7 @@ SCHEDULER: Final = (
         "a task that gives everybody a turn goes on before them",
         "durable_trio/_scheduler.py",
         "            self.ready.append(task)\n            self.count_turn(task)",
-        "            self.ready.appendleft(task)\n            self.count_turn(task)",
+        "            self._next.append(task)\n            self.count_turn(task)",
         "core/test_combinators.py",
     ),
     _mutant(
@@ -126,7 +126,7 @@ CURSOR: Final = (
     _mutant(
         "results that are recorded later are not known",
         "durable_trio/_journal/_cursor.py",
-        "                self.known.add(entry.completion_id)\n",
+        "                known.add(entry.completion_id)\n",
         "",
         "core/test_cancelled_runs.py",
     ),

@@ -95,7 +95,7 @@ def test_an_attempt_starts_with_exactly_the_known_entries(data: st.DataObject) -
 
 def test_what_an_attempt_starts_with() -> None:
     """Everything in the start message reaches the attempt; durations become seconds."""
-    connection = Connection(7, "S", "h", headers=(("traceparent", "t"),))
+    connection = Connection(7, "S", "h", headers={"traceparent": "t"})
     connection.receive(
         start_of(
             key="k",
@@ -115,7 +115,7 @@ def test_what_an_attempt_starts_with() -> None:
     assert (start.invocation_id, start.raw_id, start.key) == ("inv_1", RAW_ID, "k")
     assert (start.state, start.partial_state) == ({"a": b"1"}, True)
     assert (start.attempt, start.retry_count, start.retry_elapsed) == (3, 2, 1.5)
-    assert (start.random_seed, start.attempt_headers) == (7, (("traceparent", "t"),))
+    assert (start.random_seed, start.attempt_headers) == (7, {"traceparent": "t"})
     assert (start.scope, start.limit_key, start.idempotency_key) == ("s", "l", "i")
 
 

@@ -26,7 +26,7 @@ from ._protocol import BodyEnded, BodyReceived, RequestReceived
 if TYPE_CHECKING:
     from anyio.abc import ByteStream
 
-    from durable_trio._host import Host, HostScope, TaskGroup
+    from durable_trio._host import Host, TaskGroup
     from durable_trio_restate._endpoint import Endpoint
     from durable_trio_restate._exchange import Exchange
 
@@ -42,14 +42,14 @@ _CHUNK: Final = 64 * 1024
 class Serving:
     """An attempt that a connection carries."""
 
-    __slots__ = ("_connection", "exchange", "responded", "scope", "stream")
+    __slots__ = ("_connection", "begun", "exchange", "responded", "stream")
 
     def __init__(self, connection: Connection, stream: int, exchange: Exchange) -> None:
         self._connection = connection
         self.stream = stream
         self.exchange = exchange
-        self.scope: HostScope | None = None
-        """Around its task, once there is one."""
+        self.begun = False
+        """Whether it has a task."""
         self.responded = False
         exchange.set_on_output(self._on_output)
 
@@ -216,31 +216,27 @@ class Connection:
 
     def _advance(self, http: HttpConnection, serving: Serving) -> None:
         """Start the attempt if its journal is complete."""
-        if serving.scope is None and serving.exchange.ready:
+        if not serving.begun and serving.exchange.ready:
             http.begin(serving.stream)
-            serving.scope = self._host.new_scope()
+            serving.begun = True
             self._group.start_soon(self._run, http, serving)
 
     # -- attempts
 
     async def _run(self, http: HttpConnection, serving: Serving) -> None:
-        assert serving.scope is not None
-        with serving.scope:
-            try:
-                await serving.exchange.run()
-            except Exception:
-                _log.exception("an attempt broke; its stream is reset")
-                http.reset(serving.stream)
-                self._forget(serving.stream)
-                self._output.set()
+        try:
+            await serving.exchange.run()
+        except Exception:
+            _log.exception("an attempt broke; its stream is reset")
+            http.reset(serving.stream)
+            self._forget(serving.stream)
+            self._output.set()
 
     def _forget(self, stream: int) -> None:
         """Nobody takes what the attempt of this stream says any more."""
         serving = self._servings.get(stream)
         if serving is not None:
             self._end(serving)
-            if serving.scope is not None:
-                serving.scope.cancel()
 
     def _end(self, serving: Serving) -> None:
         del self._servings[serving.stream]
