@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ._handler import Handler
-    from ._host import Host, Parking
+    from ._host import Parking
     from ._journal._entries import AwaitTree, Notification
     from .abc import Clock, Journal
 
@@ -84,38 +84,6 @@ _DURABLE_NAMES: Final = {
 class Attempt:
     """See the module's docstring. One attempt runs once; make a new one for the next."""
 
-    __slots__ = (
-        "_aborting",
-        "_cancellation",
-        "_cancelled",
-        "_command_index",
-        "_completed",
-        "_cursor",
-        "_ended",
-        "_error",
-        "_fatal",
-        "_host",
-        "_idle",
-        "_inbox",
-        "_input_closed",
-        "_journal",
-        "_native",
-        "_opened",
-        "_options",
-        "_retry_after",
-        "_root",
-        "_suspended",
-        "_torn_down",
-        "_wakeup",
-        "bodies",
-        "cancellation",
-        "clock",
-        "handler",
-        "ledger",
-        "scheduler",
-        "start",
-    )
-
     def __init__(
         self,
         start: InvocationStart,
@@ -124,9 +92,9 @@ class Attempt:
         clock: Clock,
         options: ServiceOptions | None = None,
     ) -> None:
-        self.start = start
-        self.handler = handler
-        self.clock = clock
+        self.start: InvocationStart = start
+        self.handler: Handler[Any, Any, Any] = handler
+        self.clock: Clock = clock
         self._journal = journal
         self._cursor = Cursor(start.recorded)
         self._inbox: deque[Notification] | None = None

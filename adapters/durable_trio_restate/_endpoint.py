@@ -196,7 +196,7 @@ class Endpoint:
             return refused
 
         if invoked:
-            return self._invoke(segments[-2], name, head, headers)
+            return self._invoke(segments[-2], name, headers)
 
         return self._discover(head, headers)
 
@@ -239,9 +239,7 @@ class Endpoint:
 
         return self._answer(200, manifest, manifest_type(version))
 
-    def _invoke(
-        self, service: str, name: str, head: RequestHead, headers: dict[bytes, bytes]
-    ) -> Answer | Exchange:
+    def _invoke(self, service: str, name: str, headers: dict[bytes, bytes]) -> Answer | Exchange:
         try:
             handler = self._registry.find(service, name)
         except UnknownServiceError as error:
