@@ -28,10 +28,10 @@ DurableTrioError
 |-- EndOfChannel, ClosedResourceError, BrokenResourceError, WouldBlock
 |                              channels and locks, as in trio and anyio
 `-- StoreError                 the journal's storage is in trouble
-|-- StoreLockedError       another process has it open
-|-- StoreCorruptError      it is not a journal, or is damaged
-|-- StoreVersionError      it was written by a newer version
-`-- StoreWriteError        it could not be written: full disk, read-only, I/O error
+    |-- StoreLockedError       another process has it open
+    |-- StoreCorruptError      it is not a journal, or is damaged
+    |-- StoreVersionError      it was written by a newer version
+    `-- StoreWriteError        it could not be written: full disk, read-only, I/O error
 """
 
 from __future__ import annotations
