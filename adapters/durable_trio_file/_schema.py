@@ -138,6 +138,9 @@ INDEXES: Final[tuple[str, ...]] = (
 )
 
 
+_MAY_NOT_MAKE_FILES: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
+
+
 def connect_for_writing(path: Path, synchronous: Synchronous) -> sqlite3.Connection:
     """Open the journal at ``path``, creating it if there is none.
 
@@ -177,11 +180,17 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
         try:
             try:
                 blank = _is_blank(connection)
-            except sqlite3.OperationalError:
+            except sqlite3.OperationalError as exc:
                 # Readers of a WAL file make its -shm file. Where they may not, the file can
                 # still be read if all of it is in the file itself.
-                if _size(_wal(path)):
+                if exc.sqlite_errorcode & 0xFF not in _MAY_NOT_MAKE_FILES:
                     raise
+                if _size(_wal(path)):
+                    raise StoreError(
+                        f"{path}: a part of it is in {_wal(path).name}, and to read that a file"
+                        " has to be made beside it, which is not allowed. Make the directory"
+                        " writable for this user, or copy both files to one that is."
+                    ) from exc
                 connection.close()
                 connection = _connect(path, "ro&immutable=1")
                 blank = _is_blank(connection)
