@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
+import resource
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
 import anyio
+import anyio.abc
+import anyio.lowlevel
 import pytest
 
 from durable_trio import Context, Service
@@ -11,7 +21,10 @@ from durable_trio.local.http._application import Application
 from durable_trio.local.http._messages import Request
 from durable_trio.local.http._paths import Invoke
 
-from .served import serving
+from .served import Wire, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HEALTH = b"GET /restate/health HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
@@ -346,3 +359,75 @@ def test_what_was_asked_for_is_done_although_nobody_waits(backend: str) -> None:
         assert 2 == len(kept)
 
     anyio.run(main, backend=backend)
+
+
+class Noted(logging.Handler):
+    """Calls a function when something is logged."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        super().__init__()
+        self._function = function
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._function()
+
+
+def test_without_file_descriptors_connections_wait(
+    backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who connects while the process has none left is served when there are some again."""
+    log = logging.getLogger("durable_trio.local.http")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def main() -> None:
+        warned = anyio.Event()
+        noted = Noted(warned.set)
+        async with serving(Echo().service) as served:
+            client = socket.socket()
+            lowest = os.dup(0)
+            os.close(lowest)
+            log.addHandler(noted)
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+                client.connect(("127.0.0.1", served.ingress.port))
+                await warned.wait()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+                log.removeHandler(noted)
+            wire = Wire(await anyio.abc.SocketStream.from_socket(client))
+            async with wire.stream:
+                await wire.send(post(b'"late"'))
+                assert b'"late"' == (await wire.answer())[1]
+
+    anyio.run(main, backend=backend)
+
+    assert "cannot accept connections: Too many open files" in caplog.text
+
+
+def test_a_connection_that_breaks_before_it_is_accepted_ends_nothing(
+    backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next one is accepted, without a word."""
+
+    class Listener:
+        """Its connections come to nothing, one after the other."""
+
+        def __init__(self) -> None:
+            self.errors = deque(
+                [OSError(errno.ECONNABORTED, "aborted"), anyio.ClosedResourceError()]
+            )
+
+        async def accept(self) -> Any:
+            await anyio.lowlevel.checkpoint()
+            raise self.errors.popleft()
+
+    async def main() -> None:
+        listener: Any = Listener()
+        async with serving(Echo().service) as served:
+            await served.ingress._accept(listener)
+
+        assert not listener.errors
+
+    anyio.run(main, backend=backend)
+
+    assert [] == [each for each in caplog.records if each.name.startswith("durable_trio")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import anyio
@@ -26,6 +27,8 @@ from .slow_store import SlowStore
 from .virtual_time import VirtualClock
 
 pytestmark = pytest.mark.anyio
+
+DAY = 86_400.0
 
 
 class App:
@@ -305,3 +308,21 @@ async def test_who_is_found_is_not_purged_before_it_is_attached_to() -> None:
 
         assert results == ["once"]
         assert await app.store.invocation(receipt.invocation_id) is None
+
+
+async def test_who_is_purged_while_it_expires_leaves_no_timer() -> None:
+    """Whoever is second to forget it finds nothing, and takes its timer away."""
+    app = App()
+    async with app.runtime() as runtime:
+        receipt = await runtime.send(app.work, "once")
+        assert await runtime.attach(receipt.invocation_id, str) == "once"
+        app.store.hold("invocation", calls=1)
+        app.clock.time += DAY
+        async with anyio.create_task_group() as group:
+            group.start_soon(app.clock.settle)
+            await app.store.held("invocation")
+            await runtime.purge(receipt.invocation_id)
+            app.store.let_go("invocation")
+        await app.clock.settle()
+
+        assert not await app.store.timers(due_by=math.inf, limit=10)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import resource
 import socket
 import ssl
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.abc
 import anyio.lowlevel
 import h2.events
 import pytest
@@ -23,6 +27,7 @@ from .pair import parse
 from .served import Http2Client, gates, greeter, read, served, start_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 MEDIA = [("content-type", "application/vnd.restate.invocation.v6")]
@@ -249,6 +254,50 @@ def test_garbage(backend: str) -> None:
             )
 
     anyio.run(main, backend=backend)
+
+
+class Noted(logging.Handler):
+    """Calls a function when something is logged."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        super().__init__()
+        self._function = function
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._function()
+
+
+def test_without_file_descriptors_connections_wait(
+    backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who connects while the process has none left is served when there are some again."""
+    log = logging.getLogger("durable_trio.restate.server")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def main() -> None:
+        warned = anyio.Event()
+        noted = Noted(warned.set)
+        async with served(endpoint([greeter])) as server, await server.connect() as early:
+            await early.send(b"GET /health HTTP/1.1\r\nhost: me\r\n\r\n")
+            await early.receive()
+            client = socket.socket()
+            lowest = os.dup(0)
+            os.close(lowest)
+            log.addHandler(noted)
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+                client.connect(("127.0.0.1", server.port))
+                await warned.wait()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+                log.removeHandler(noted)
+            async with await anyio.abc.SocketStream.from_socket(client) as stream:
+                await stream.send(b"GET /health HTTP/1.1\r\nhost: me\r\nconnection: close\r\n\r\n")
+                assert (b"".join([piece async for piece in stream])).endswith(b"ok")
+
+    anyio.run(main, backend=backend)
+
+    assert "cannot accept connections: Too many open files" in caplog.text
 
 
 # -- TLS and listening

@@ -146,11 +146,13 @@ class HttpIngress:
         while True:
             try:
                 stream = await listener.accept()
-            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            except anyio.ClosedResourceError:
                 return
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    _log.warning("cannot accept connections: %s", error.strerror)
+            except (OSError, anyio.BrokenResourceError) as error:
+                # On trio, anyio says of every OSError that the listener is broken.
+                trouble = error if isinstance(error, OSError) else error.__cause__
+                if isinstance(trouble, OSError) and trouble.errno in _EXHAUSTED:
+                    _log.warning("cannot accept connections: %s", trouble.strerror)
                     await anyio.sleep(_PAUSE)
                 continue
 
