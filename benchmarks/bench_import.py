@@ -5,13 +5,13 @@ The peers are measured the same way if they are installed. Files are in the page
 
 from __future__ import annotations
 
-import importlib.util
 import resource
 import subprocess
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from peers import PIP_INSTALL, python_with
 from rounds import Figure, alternate
 
 if TYPE_CHECKING:
@@ -38,20 +38,22 @@ _STATEMENTS: Final = {
 }
 
 
-def _processor(statement: str) -> float:
+def _processor(python: str, statement: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", statement], check=True)
+    subprocess.run([python, "-c", statement], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e3
 
 
 def measure(rounds: int) -> list[Figure]:
     """All figures of all that is installed."""
-    measures: dict[str, Callable[[], float]] = {
-        f"import of {name}": partial(_processor, statement)
-        for name, (module, statement) in _STATEMENTS.items()
-        if not module or importlib.util.find_spec(module)
-    }
+    measures: dict[str, Callable[[], float]] = {}
+    for name, (module, statement) in _STATEMENTS.items():
+        python = python_with(module) if module else sys.executable
+        if python is None:
+            print(f"  left out: {name}: {PIP_INSTALL}")
+        else:
+            measures[f"import of {name}"] = partial(_processor, python, statement)
     found = list(alternate(measures, "ms", rounds).values())
     base = found[0].median
     return [

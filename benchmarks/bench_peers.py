@@ -1,19 +1,18 @@
 """Embedded durable execution on the same disk: the file journal beside DBOS on SQLite.
 
-Durable steps a second, of one sequential workflow and of one fan-out of 100, and the milliseconds of
-processor time that a step takes; each in a process of its own, in alternating rounds, with
-the disk's own floors in the same rounds. A step is an async function that does nothing.
+Durable steps a second, of one workflow and of 200 at once, sequential and as a fan-out of 100, and the
+milliseconds of processor time that a step takes; each in a process of its own, in alternating rounds,
+with the disk's own floors in the same rounds. A step is an async function that does nothing.
 
 The peers' settings are their own defaults: DBOS commits in SQLite's rollback journal, we commit
 in its write-ahead log with ``synchronous=FULL``. Both survive a loss of power.
 
-Needs ``pip install dbos``; it is left out and named if it is not there. Not measured: DBOS on
-PostgreSQL, and peers that need a server of their own.
+DBOS may be in an environment of its own (see peers.py); it is left out and named if it is not there. 200 fan-outs
+of 100 take DBOS minutes, so it does them once and does not warm up. Not measured: DBOS on PostgreSQL, and peers that need a server of their own.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -23,64 +22,90 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 from bench_runtime import appends, commits
+from peers import PIP_INSTALL, python_with
 from rounds import Figure, alternate, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _HERE: Final = Path(__file__).resolve().parent / "embedded"
+_BACKENDS: Final = ("trio", "asyncio")
+
+
+@attrs.frozen
+class Workload:
+    """``workflows`` at once, each with ``count`` steps. ``slow``: minutes for whoever is slow."""
+
+    name: str
+    kind: str
+    count: int
+    workflows: int
+    slow: bool = False
+
+
+WORKLOADS: Final = (
+    Workload("one sequential workflow", "sequential", 200, 1),
+    Workload("one fan-out of 100", "fan_out", 100, 1),
+    Workload("200 sequential workflows at once", "sequential", 5, 200),
+    Workload("200 fan-outs of 100 at once", "fan_out", 100, 200, slow=True),
+)
 
 
 @attrs.define(eq=False)
 class Contender:
-    """A script that does ``steps`` and prints what they took. Keeps the processor time."""
+    """A script that does the steps and prints what they took. Keeps the processor time."""
 
-    script: str
+    command: tuple[str, ...]
     arguments: tuple[str, ...] = ()
+    slow: bool = False
     processor: dict[str, list[float]] = attrs.field(factory=dict[str, list[float]])
 
-    def rate(self, kind: str, count: int, workflows: int) -> float:
+    def rate(self, workload: Workload) -> float:
         """Steps a second."""
         with tempfile.TemporaryDirectory(dir=".") as directory:
             command = [
-                *(sys.executable, str(_HERE / self.script), kind, str(count), str(workflows)),
+                *(*self.command, workload.kind, str(workload.count), str(workload.workflows)),
                 *(str(Path(directory).resolve()), *self.arguments),
             ]
             done = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         wall, processor = map(float, done.split())
-        steps = count * workflows
-        self.processor.setdefault(kind, []).append(processor / steps * 1e3)
+        steps = workload.count * workload.workflows
+        self.processor.setdefault(workload.name, []).append(processor / steps * 1e3)
         return steps / wall
+
+
+def contenders() -> dict[str, Contender]:
+    """Ours, and the peers that are installed; the others are named."""
+    ours = (sys.executable, str(_HERE / "ours.py"))
+    found = {f"file journal, {backend}": Contender(ours, (backend,)) for backend in _BACKENDS}
+    python = python_with("dbos")
+    if python is None:
+        print(f"  left out: DBOS: {PIP_INSTALL}")
+    else:
+        found["DBOS on SQLite"] = Contender((python, str(_HERE / "dbos_sqlite.py")), slow=True)
+    return found
 
 
 def measure(rounds: int) -> list[Figure]:
     """All figures of all that is installed."""
-    contenders = {
-        f"file journal, {backend}": Contender("ours.py", (backend,))
-        for backend in ("trio", "asyncio")
-    }
-    if importlib.util.find_spec("dbos"):
-        contenders["DBOS on SQLite"] = Contender("dbos_sqlite.py")
-    else:
-        print("  left out: DBOS: pip install dbos")
-    measures: dict[str, Callable[[], float]] = {
-        "SQLite commits of one row": commits,
-        "append + fdatasync": appends,
-    }
-    for name, contender in contenders.items():
-        measures[f"{name}: sequential"] = partial(contender.rate, "sequential", 200, 1)
-        measures[f"{name}: fan-out of 100"] = partial(contender.rate, "fan_out", 100, 1)
-    rates = alternate(measures, "/s", rounds)
-    floor = rates["SQLite commits of one row"]
-    return [
-        *rates.values(),
-        *(
-            ratio(f"{name}: sequential / commits", rates[f"{name}: sequential"], floor)
-            for name in contenders
-        ),
-        *(
-            Figure(f"{name}: processor time of a step, {kind}", "ms", tuple(values[1:]))
-            for name, contender in contenders.items()
-            for kind, values in contender.processor.items()
-        ),
-    ]
+    found = contenders()
+    floor = "SQLite commits of one row"
+    figures: list[Figure] = []
+    for workload in WORKLOADS:
+        measures: dict[str, Callable[[], float]] = {floor: commits, "append + fdatasync": appends}
+        for name, contender in found.items():
+            if not (workload.slow and contender.slow):
+                measures[name] = partial(contender.rate, workload)
+        rates = alternate(measures, "/s", rounds)
+        for name, contender in found.items():
+            if name not in rates:
+                rates[name] = Figure(name, "/s", (contender.rate(workload),))
+        for name, rate in rates.items():
+            figures.append(Figure(f"{workload.name}: {name}", "/s", rate.values))
+        for name, contender in found.items():
+            title = f"{workload.name}: {name}"
+            if len(rates[name].values) == rounds:
+                figures.append(ratio(f"{title} / commits", rates[name], rates[floor]))
+            spent = contender.processor[workload.name][-len(rates[name].values) :]
+            figures.append(Figure(f"{title}: processor time of a step", "ms", tuple(spent)))
+    return figures

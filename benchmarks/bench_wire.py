@@ -8,10 +8,8 @@ The requests of a race include those of its three callees, on the same endpoint.
 invocations are measured as resident memory, in a fresh process, after as many were parked
 before, so that pools and caches are warm.
 
-Needs Linux, npm for the server (see tests/restate/server.py), and for the peers
-``pip install restate-sdk hypercorn granian`` and
-``npm install --prefix ~/.cache/durable-trio-bench @restatedev/restate-sdk node@22``; whoever is not
-there is left out and named.
+Needs Linux, npm for the server (see tests/restate/server.py), and the peers, which may be in an
+environment of their own (see peers.py): whoever is not there is left out and named.
 
 Not measured: latency and throughput (server, load and endpoint share the machine), payloads of
 any size, TLS, request identity, more than one process an endpoint.
@@ -25,22 +23,22 @@ import tempfile
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
+from dots import Dots
 from load import requests
+from peers import NODE_MODULES, NPM_INSTALL, PIP_INSTALL, node_with, python_with
 from processes import Process, free_port
 from recorded import Peer, fan_out, sequential, start_of
-from rounds import Figure, alternate
+from rounds import Figure, alternate, ratio
 
 from tests.restate.server import RestateServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _HERE: Final = Path(__file__).resolve().parent
-_NODE_MODULES: Final = Path.home() / ".cache" / "durable-trio-bench" / "node_modules"
-_NPM_INSTALL: Final = f"npm install --prefix {_NODE_MODULES.parent} @restatedev/restate-sdk node@22"
 PARKED: Final = 250
 
 
@@ -98,26 +96,32 @@ def contenders() -> Iterator[Contender]:
     python = (sys.executable, str(_HERE / "endpoints" / "ours.py"))
     for backend in ("trio", "asyncio"):
         yield Contender(f"ours, {backend}", python, ("own", backend), ours=True)
-        if importlib.util.find_spec("hypercorn"):
+        if importlib.util.find_spec("hypercorn") is None:
+            print(f"  left out: ours, {backend}, Hypercorn: pip install hypercorn")
+        else:
             arguments = ("hypercorn", backend)
             yield Contender(f"ours, {backend}, Hypercorn", python, arguments, ours=True)
-    if importlib.util.find_spec("granian"):
+    if importlib.util.find_spec("granian") is None:
+        print("  left out: ours, asyncio, Granian: pip install granian")
+    else:
         yield Contender("ours, asyncio, Granian", python, ("granian", "asyncio"), ours=True)
-    peer = (sys.executable, str(_HERE / "endpoints" / "restate_sdk.py"))
+    peer = str(_HERE / "endpoints" / "restate_sdk.py")
     for server in ("hypercorn", "granian"):
-        if all(importlib.util.find_spec(name) for name in ("restate", server)):
-            yield Contender(f"restate-sdk, {server.capitalize()}", peer, (server,))
+        name = f"restate-sdk, {server.capitalize()}"
+        interpreter = python_with("restate", server)
+        if interpreter is None:
+            print(f"  left out: {name}: {PIP_INSTALL}")
         else:
-            print(f"  left out: restate-sdk on {server}: pip install restate-sdk {server}")
-    node = _NODE_MODULES / ".bin" / "node"
-    if node.exists() and (_NODE_MODULES / "@restatedev" / "restate-sdk").exists():
+            yield Contender(name, (interpreter, peer), (server,))
+    node = node_with("@restatedev/restate-sdk")
+    if node is None:
+        print(f"  left out: the TypeScript SDK: {NPM_INSTALL}")
+    else:
         yield Contender(
             "TypeScript SDK, node",
-            (str(node), str(_HERE / "endpoints" / "restate_sdk.cjs")),
-            environment={"NODE_PATH": str(_NODE_MODULES)},
+            (node, str(_HERE / "endpoints" / "restate_sdk.cjs")),
+            environment={"NODE_PATH": str(NODE_MODULES)},
         )
-    else:
-        print(f"  left out: the TypeScript SDK: {_NPM_INSTALL}")
 
 
 def _served(
@@ -231,14 +235,48 @@ def measure(rounds: int) -> list[Figure]:
             for index, contender in enumerate(found):
                 service = f"Parked{index}Round{number}"
                 memory[contender.name].append(_parked(server, contender, service, folder))
-        figures += [
-            Figure(f"parked on a stream: {name}", "KiB", tuple(values))
-            for name, values in memory.items()
-        ]
+        figures += _named(
+            "parked on a stream",
+            {name: Figure(name, "KiB", tuple(values)) for name, values in memory.items()},
+        )
     return figures
 
 
-def _named(workload: str, found: dict[str, Any]) -> list[Figure]:
+def _named(workload: str, found: dict[str, Figure]) -> list[Figure]:
+    """The figures of one workload, and how much more each peer takes than ours do."""
+    figures = {
+        name: Figure(f"{workload}: {name}", figure.unit, figure.values)
+        for name, figure in found.items()
+    }
+    peers = [name for name in figures if not name.startswith("ours")]
     return [
-        Figure(f"{workload}: {name}", figure.unit, figure.values) for name, figure in found.items()
+        *figures.values(),
+        *(
+            ratio(
+                f"{workload}: {peer} / ours, {backend}", figures[peer], figures[f"ours, {backend}"]
+            )
+            for peer in peers
+            for backend in ("trio", "asyncio")
+        ),
     ]
+
+
+def picture(figures: Sequence[Figure]) -> str:
+    """What each takes beside ours on trio, in SVG."""
+    medians = {figure.name: figure.median for figure in figures}
+    contenders = (
+        *("ours, trio", "ours, asyncio", "restate-sdk, Hypercorn"),
+        *("restate-sdk, Granian", "TypeScript SDK, node"),
+    )
+    labels = [*(workload.name for workload in (*WORKLOADS, *REPLAYS)), "parked on a stream"]
+    rows: list[tuple[str, tuple[float | None, ...]]] = []
+    for label in labels:
+        base = medians[f"{label}: ours, trio"]
+        values = [medians.get(f"{label}: {name}") for name in contenders]
+        rows.append((label, tuple(value and value / base for value in values)))
+    return Dots(
+        title="Processor time of a request (memory of a parked invocation), beside ours on trio",
+        x="times ours on trio; to the left is better",
+        contenders=contenders,
+        rows=tuple(rows),
+    ).svg()

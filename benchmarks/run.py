@@ -2,18 +2,22 @@
 
     python benchmarks/run.py [--only NAME ...] [--rounds 5] [--json FILE] [--pictures DIRECTORY]
 
-Installs nothing. Every figure is the median of alternating rounds; what each benchmark does not
-measure is said in its own file.
+Installs nothing, and says what to install for the peers that are missing. Every figure is the median
+of alternating rounds; what each benchmark does not measure is said in its own file. What
+``--json`` writes, ``benchmarks/results.py`` turns into the tables of docs/performance.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import importlib
 import json
-import platform
 import sys
 from pathlib import Path
+
+from machine import machine
+from peers import versions
 
 # The wire benchmark starts servers as the tests do.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -29,6 +33,7 @@ NAMES = (
     "peers",
     "wire",
     "http",
+    "workers",
 )
 
 
@@ -40,11 +45,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     parser.add_argument("--pictures", type=Path, help="draw pictures into this directory")
     options = parser.parse_args()
-    results: dict[str, list[dict[str, object]]] = {}
-    print(f"Python {platform.python_version()} on {platform.machine()}, {options.rounds} rounds")
+    command = " ".join(["benchmarks/run.py", *_without_json(sys.argv[1:])])
+    about = {
+        "command": command,
+        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M"),
+        "machine": machine(),
+        "versions": versions(),
+    }
+    results: dict[str, dict[str, object]] = {}
+    print(f"{about['machine']}, {options.rounds} rounds")
     for name in options.only:
         print(f"\n{name}")
-        results[name] = []
         module = importlib.import_module(f"bench_{name}")
         figures = module.measure(options.rounds)
         if options.pictures is not None and hasattr(module, "picture"):
@@ -52,11 +63,22 @@ def main() -> None:
             picture.write_text(module.picture(figures), "utf-8")
         for figure in figures:
             print(f"  {figure}")
-            results[name].append(
-                {"name": figure.name, "unit": figure.unit, "values": list(figure.values)}
-            )
-    if options.json is not None:
-        options.json.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+        results[name] = {
+            **about,
+            "figures": {figure.name: [figure.unit, *figure.values] for figure in figures},
+        }
+        # After each, since the next one may take an hour.
+        if options.json is not None:
+            options.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+
+
+def _without_json(arguments: list[str]) -> list[str]:
+    """The command without where its results went."""
+    kept = list(arguments)
+    for name in ("--json", "--pictures"):
+        if name in kept:
+            del kept[kept.index(name) : kept.index(name) + 2]
+    return kept
 
 
 if __name__ == "__main__":

@@ -75,6 +75,10 @@ def services(name: str) -> Service:
     return bench
 
 
+BENCH = services("Bench")
+"""For ``durable-trio serve``."""
+
+
 def from_environment() -> Endpoint:
     """The application that a process of Granian's asks for."""
     return endpoint([services(os.environ["SERVICE_NAME"])])
