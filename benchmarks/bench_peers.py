@@ -62,7 +62,7 @@ class Contender:
 
     def rate(self, workload: Workload) -> float:
         """Steps a second."""
-        with tempfile.TemporaryDirectory(dir=".") as directory:
+        with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as directory:
             command = [
                 *(*self.command, workload.kind, str(workload.count), str(workload.workflows)),
                 *(str(Path(directory).resolve()), *self.arguments),

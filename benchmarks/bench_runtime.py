@@ -71,7 +71,7 @@ def steps(backend: str, kind: str) -> float:
                     group.start_soon(runtime.call, sequential, EACH)
             return AT_ONCE * EACH / (time.perf_counter() - start)
 
-    with tempfile.TemporaryDirectory(dir=".") as directory:
+    with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as directory:
         return anyio.run(main, directory, backend=backend)
 
 
@@ -80,7 +80,7 @@ PAYLOAD = '{"completion": 1, "value": "a result of ordinary size"}'
 
 def commits() -> float:
     """Rows committed one by one by plain SQLite (WAL, synchronous=FULL), a second."""
-    with tempfile.TemporaryDirectory(dir=".") as directory:
+    with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as directory:
         connection = sqlite3.connect(Path(directory) / "plain.db", isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -92,7 +92,7 @@ def commits() -> float:
 
 def appends() -> float:
     """Lines appended to a file and synced with fdatasync, a second."""
-    with tempfile.TemporaryDirectory(dir=".") as directory:
+    with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as directory:
         file = os.open(Path(directory) / "plain", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
 
         def append() -> None:

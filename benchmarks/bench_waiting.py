@@ -49,7 +49,7 @@ async def main(journal: str, count: int, unload_after: float) -> None:
 
 def one(count: int, unload_after: float, backend: str) -> float:
     """KiB each, from a process of its own."""
-    with tempfile.TemporaryDirectory(dir=".") as directory:
+    with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as directory:
         arguments = [str(Path(directory) / "bench.journal"), str(count), str(unload_after), backend]
         out = subprocess.run(
             [sys.executable, __file__, *arguments], check=True, capture_output=True, text=True

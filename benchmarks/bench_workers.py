@@ -87,9 +87,9 @@ class Served:
         ]
         with ThreadPoolExecutor(connections) as pool:
             # One request each first: until the workers have taken the connections.
-            list(pool.map(lambda client: client.run(1, 1), clients))
+            list(pool.map(partial(Client.run, count=1, concurrency=1), clients))
             before, start = self.process.cpu(), time.perf_counter()
-            list(pool.map(lambda client: client.run(share, _STREAMS), clients))
+            list(pool.map(partial(Client.run, count=share, concurrency=_STREAMS), clients))
             wall = time.perf_counter() - start
         spent = self.process.cpu() - before
         for client in clients:

@@ -147,6 +147,11 @@ class RestateServer:
 
     def start(self) -> None:
         """Start it, also again: on the same ports, with what is in its directory."""
+        self.launch()
+        self.until_ready()
+
+    def launch(self) -> None:
+        """Start it, and do not wait: a node of a cluster is ready when others are there."""
         ingress, admin, node = self.ports
         log = self.folder / "server.log"
         environment = {
@@ -163,10 +168,13 @@ class RestateServer:
             **self.settings,
         }
         with log.open("ab") as output:
-            process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [_binary(), "--no-logo"], env=environment, stdout=output, stderr=output
             )
-        self._process = process
+
+    def until_ready(self) -> None:
+        """Return when it answers on all its ports."""
+        assert self._process is not None
         wait_for(
             lambda: (
                 self.admin.get("/health").is_success
@@ -175,8 +183,8 @@ class RestateServer:
                 and self.admin.post("/query", json={"query": _ANY}).is_success
             ),
             "the Restate server",
-            process,
-            log,
+            self._process,
+            self.folder / "server.log",
         )
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
