@@ -29,7 +29,7 @@ import attrs
 from dots import Dots
 from load import requests
 from peers import NODE_MODULES, NPM_INSTALL, PIP_INSTALL, node_with, python_with
-from processes import Process, free_port
+from processes import Process, free_port, processor_time
 from recorded import Peer, fan_out, sequential, start_of
 from rounds import Figure, alternate, ratio
 
@@ -127,7 +127,17 @@ def contenders() -> Iterator[Contender]:
 def _served(
     server: RestateServer, process: Process, service: str, workload: Workload, handler: str
 ) -> float:
-    before = process.cpu()
+    return _spent(server, process.cpu, service, workload, handler)
+
+
+def _spent(
+    server: RestateServer,
+    clock: Callable[[], float],
+    service: str,
+    workload: Workload,
+    handler: str,
+) -> float:
+    before = clock()
     requests(
         _ingress(server),
         f"{service}/{handler}",
@@ -135,14 +145,18 @@ def _served(
         count=workload.count,
         concurrency=workload.concurrency,
     )
-    return (process.cpu() - before) / workload.count * 1e3
+    return (clock() - before) / workload.count * 1e3
 
 
-def _replayed(process: Process, peer: Peer, service: str, workload: Workload, body: bytes) -> float:
+def _replayed(process: Process, service: str, workload: Workload, body: bytes) -> float:
+    # A connection of its own each time: servers close those that are silent while others run.
+    peer = Peer(process.port)
     before = process.cpu()
     for _ in range(workload.count):
         peer.attempt(f"{service}/{workload.handler}", body)
-    return (process.cpu() - before) / workload.count * 1e3
+    spent = process.cpu() - before
+    peer.close()
+    return spent / workload.count * 1e3
 
 
 def _parked(server: RestateServer, contender: Contender, service: str, folder: Path) -> float:
@@ -211,24 +225,27 @@ def measure(rounds: int) -> list[Figure]:
                 measures[contender.name] = partial(serve, workload.handler)
                 if contender.ours and workload.ours is not None:
                     measures[f"{contender.name}, inline bodies"] = partial(serve, workload.ours)
+            # The server's own share, which is the same whoever is served.
+            _, _, service = running[0]
+            clock = partial(processor_time, server.pid)
+            measures["restate-server itself"] = partial(
+                _spent, server, clock, service, workload, workload.handler
+            )
             figures += _named(workload.name, alternate(measures, "ms", rounds))
 
         for workload, journal in zip(REPLAYS, (sequential, fan_out), strict=True):
             body = start_of(journal(int(workload.body or b"0")))
-            peers = [Peer(process.port) for _, process, _ in running]
             figures += _named(
                 workload.name,
                 alternate(
                     {
-                        contender.name: partial(_replayed, process, peer, service, workload, body)
-                        for (contender, process, service), peer in zip(running, peers, strict=True)
+                        contender.name: partial(_replayed, process, service, workload, body)
+                        for contender, process, service in running
                     },
                     "ms",
                     rounds,
                 ),
             )
-            for peer in peers:
-                peer.close()
 
         memory: dict[str, list[float]] = {contender.name: [] for contender in found}
         for number in range(min(rounds, 2)):
@@ -248,7 +265,7 @@ def _named(workload: str, found: dict[str, Figure]) -> list[Figure]:
         name: Figure(f"{workload}: {name}", figure.unit, figure.values)
         for name, figure in found.items()
     }
-    peers = [name for name in figures if not name.startswith("ours")]
+    peers = [name for name in figures if not name.startswith(("ours", "restate-server"))]
     return [
         *figures.values(),
         *(

@@ -35,6 +35,12 @@ def free_port() -> int:
         return port
 
 
+def processor_time(pid: int) -> float:
+    """Seconds of processor time, user and system, that a process has used so far."""
+    # The encoding of clock_getcpuclockid(3), which Python has for threads only.
+    return time.clock_gettime(~pid << 3 | 2)
+
+
 @attrs.define(eq=False)
 class Process:
     """A command that listens on ``port``. A context manager."""
@@ -79,8 +85,7 @@ class Process:
 
     def cpu(self) -> float:
         """Seconds of processor time, user and system, it has used so far."""
-        # The encoding of clock_getcpuclockid(3), which Python has for threads only.
-        return sum(time.clock_gettime(~pid << 3 | 2) for pid in self._pids())
+        return sum(map(processor_time, self._pids()))
 
     def resident(self) -> int:
         """Bytes that are in memory."""

@@ -98,7 +98,11 @@ class Peer:
                 continue
 
             self._flush()
-            for event in connection.receive_data(self._socket.recv(65_536)):
+            data = self._socket.recv(65_536)
+            if not data:
+                raise RuntimeError("the endpoint closed the connection")
+
+            for event in connection.receive_data(data):
                 if isinstance(event, h2.events.ResponseReceived):
                     status = dict(event.headers or ()).get(b":status")
                     if status != b"200":

@@ -1,15 +1,15 @@
-"""The tables of docs/performance.md, from what ``run.py --json`` wrote: no figure is copied by hand.
+"""The tables of figures in docs/, from what ``run.py --json`` wrote: no figure is copied by hand.
 
     python benchmarks/results.py [FILE ...]
 
 takes the runs of the files into docs/performance.json, each benchmark's in the place of the one
-before, and fills the page and its pictures from there. A table stands between two comments:
+before, and fills the pages and their pictures from there. A table stands between two comments:
 
     <!-- results: NAME -->
     <!-- end -->
 
 Owns where the figures are and how a table is written. Which tables there are is in tables.py.
-The tests hold the page to be filled.
+The tests hold the pages to be filled.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
-PAGE: Final = _DOCS / "performance.md"
+PAGES: Final = (_DOCS / "performance.md", _DOCS / "scaling.md")
 RUNS: Final = _DOCS / "performance.json"
 PICTURES: Final = ("growth", "wire")
 
@@ -74,13 +74,14 @@ def filled(text: str, runs: Runs, tables: Mapping[str, Callable[[Runs], str]]) -
 
 
 def main(paths: list[str]) -> None:
-    """Take the runs of these files in; fill the page and draw its pictures."""
+    """Take the runs of these files in; fill the pages and draw the pictures."""
     runs = load() if RUNS.exists() else {}
     for path in paths:
         runs.update(load(Path(path)))
     RUNS.write_text(json.dumps(runs, indent=1) + "\n", "utf-8")
     tables = import_module("tables").TABLES
-    PAGE.write_text(filled(PAGE.read_text("utf-8"), runs, tables), "utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text("utf-8"), runs, tables), "utf-8")
     # A benchmark's module starts servers as the tests do.
     sys.path.append(str(_DOCS.parent))
     for name in PICTURES:

@@ -45,9 +45,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     parser.add_argument("--pictures", type=Path, help="draw pictures into this directory")
     options = parser.parse_args()
-    command = " ".join(["benchmarks/run.py", *_without_json(sys.argv[1:])])
     about = {
-        "command": command,
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M"),
         "machine": machine(),
         "versions": versions(),
@@ -64,21 +62,13 @@ def main() -> None:
         for figure in figures:
             print(f"  {figure}")
         results[name] = {
+            "command": f"benchmarks/run.py --only {name} --rounds {options.rounds}",
             **about,
             "figures": {figure.name: [figure.unit, *figure.values] for figure in figures},
         }
         # After each, since the next one may take an hour.
         if options.json is not None:
             options.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-
-
-def _without_json(arguments: list[str]) -> list[str]:
-    """The command without where its results went."""
-    kept = list(arguments)
-    for name in ("--json", "--pictures"):
-        if name in kept:
-            del kept[kept.index(name) : kept.index(name) + 2]
-    return kept
 
 
 if __name__ == "__main__":

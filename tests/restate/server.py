@@ -121,6 +121,12 @@ class RestateServer:
     admin: httpx.Client = attrs.field(init=False)
     _process: subprocess.Popen[bytes] | None = attrs.field(init=False, default=None)
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        assert self._process is not None
+        return self._process.pid
+
     def __attrs_post_init__(self) -> None:
         ingress, admin, _ = self.ports
         self.ingress = httpx.Client(base_url=f"http://127.0.0.1:{ingress}", timeout=60)
