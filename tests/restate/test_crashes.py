@@ -25,6 +25,11 @@ SOON = {
 NOBODY_THERE = "error when calling"
 """Of an attempt that found no endpoint, so that it never began."""
 V7 = {"RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7": "true"}
+IMPATIENT = {
+    "RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "100ms",
+    "RESTATE_WORKER__INVOKER__ABORT_TIMEOUT": "500ms",
+}
+"""Over HTTP/1.1 a race against a body that hangs is decided when its attempt is given up."""
 
 
 def killed(load: Load, kill: Callable[[], object]) -> None:
@@ -38,15 +43,21 @@ def killed(load: Load, kill: Callable[[], object]) -> None:
     assert set() == durable & set(load.executed() - before)
 
 
-@pytest.mark.parametrize(("backend", "settings"), [("trio", {}), ("asyncio", V7)])
-def test_killed_under_load(backend: str, settings: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("backend", "settings", "http_11"),
+    [("trio", {}, False), ("asyncio", V7, False), ("trio", IMPATIENT | V7, True)],
+    ids=["trio-v6", "asyncio-v7", "trio-v7-request/response"],
+)
+def test_killed_under_load(
+    backend: str, settings: dict[str, str], tmp_path: Path, *, http_11: bool
+) -> None:
     """The endpoint again and again, and the server too: all results and effects are right."""
     effects = tmp_path / "effects"
     with (
         RestateServer(tmp_path, SOON | settings) as server,
         EndpointProcess(SCRIPT, tmp_path, backend, {"EFFECTS": str(effects)}) as process,
     ):
-        server.register(process.uri)
+        server.register(process.uri, http_11=http_11)
         load = Load(server, effects)
         load.start(6)
 
