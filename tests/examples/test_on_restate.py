@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,9 +13,9 @@ import attrs
 import pytest
 
 from durable_trio import TerminalError
-from durable_trio.abc import Command, Completion, Run, SendSignal
+from durable_trio.abc import Command, Completion, Input, InvocationId, SendSignal
 from durable_trio.local import LocalRuntime
-from durable_trio.testing import MemoryStore
+from durable_trio_file import FileJournal, FileJournalReader
 from durable_trio_restate import RestateReader
 from tests.restate.server import EndpointProcess, RestateServer, eventually
 
@@ -31,6 +32,13 @@ SCRIPT = Path(__file__).with_name("served.py")
 SUSPENDING = {"RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT": "0s"}
 V7 = {"RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7": "true"}
 SOON = {"RESTATE_DEFAULT_RETRY_POLICY__INITIAL_INTERVAL": "20ms"}
+
+
+TIMES = ("wake_up_time", "invoke_time", "awakeable_id")
+IDS = (*TIMES, "completion_id", "invocation_id_completion")
+ONE_AFTER_THE_OTHER = {"fallback.title", "concurrency_inside_run.reachable"}
+"""Cases in which nothing happens at the same time, so that journals agree entry by entry."""
+_INVOKED = InvocationId("inv_1")
 
 
 @attrs.frozen
@@ -85,8 +93,10 @@ def handler_of(module: ModuleType, asked: Case) -> AnyHandler:
 
 
 @pytest.mark.parametrize("asked", CASES, ids=str)
-def test_on_restate(asked: Case, restate: RestateServer, load: Callable[[str], ModuleType]) -> None:
-    """The handler gives what the example says, and leaves the journal that it leaves elsewhere."""
+def test_on_restate(
+    asked: Case, restate: RestateServer, load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    """The handler gives what the example says, and leaves the journal that it leaves in a file."""
     forget_state(restate)
     module = load(asked.example)
     handler = handler_of(module, asked)
@@ -109,9 +119,11 @@ def test_on_restate(asked: Case, restate: RestateServer, load: Callable[[str], M
         assert response.status_code == 200, response.text
         assert handler.decode_output(response.content) == expected
     kept = anyio.run(kept_by, restate, response.headers["x-restate-id"])
-    embedded = anyio.run(journal_of, module, handler, argument)
-    assert by_branch(kept) == by_branch(embedded)
-    ours, theirs = results(embedded), results(kept)
+    file = anyio.run(filed, module, handler, argument, tmp_path)
+    assert by_branch(kept) == by_branch(file)
+    if str(asked) in ONE_AFTER_THE_OTHER:
+        assert sequence(kept) == sequence(file)
+    ours, theirs = results(file), results(kept)
     assert {name: ours[name] for name in ours.keys() & theirs.keys()} == {
         name: theirs[name] for name in ours.keys() & theirs.keys()
     }
@@ -125,40 +137,75 @@ async def kept_by(restate: RestateServer, invocation_id: str) -> Sequence[Entry]
     return read[1]
 
 
-async def journal_of(
-    module: ModuleType, handler: AnyHandler, argument: tuple[Any, ...]
+async def filed(
+    module: ModuleType, handler: AnyHandler, argument: tuple[Any, ...], folder: Path
 ) -> Sequence[Entry]:
-    """The journal that the same call leaves in the embedded runtime."""
-    store = MemoryStore()
-    async with LocalRuntime(module.services, store) as runtime:
+    """The journal that the same call leaves in the file."""
+    path = folder / "journal.db"
+    async with LocalRuntime(module.services, FileJournal(path)) as runtime:
         sent = await runtime.send(handler, *argument)
         with suppress(TerminalError):
             await runtime.attach(sent.invocation_id)
-    return store.committed.journal(sent.invocation_id)
+    with FileJournalReader(path) as reader:
+        return reader.journal(sent.invocation_id)
 
 
-def by_branch(journal: Sequence[Entry]) -> dict[str, list[str]]:
-    """What each branch did, in order.
+def by_branch(journal: Sequence[Entry]) -> dict[str, list[Command]]:
+    """What each branch did, in order, but for times.
 
-    Which branch is first may differ, and which callee has not ended when a race is decided,
-    so that it is sent CANCEL: there time decides.
+    Of several branches another one may be first each time, and ids of completions may differ; and
+    which callee has not ended when a race is decided, so that it is sent CANCEL: there time decides.
     """
-    branches: dict[str, list[str]] = {}
+    branches: dict[str, list[Command]] = {}
     for command in journal:
         if isinstance(command, Command) and not isinstance(command, SendSignal):
-            kind = type(command).__name__.replace("Eager", "")
-            branch, _, name = command.name.rpartition("/")
-            branches.setdefault(branch, []).append(f"{kind} {name}")
-    return branches
-
-
-def results(journal: Sequence[Entry]) -> dict[str, object]:
-    """What the runs gave, by name; a race's loser may have none."""
-    runs = {each.completion_id: each.name for each in journal if isinstance(each, Run)}
+            branches.setdefault(command.name.rpartition("/")[0], []).append(command)
+    varying = TIMES if len(branches) == 1 else IDS
     return {
-        runs[each.completion_id]: each.result
-        for each in journal
-        if isinstance(each, Completion) and each.completion_id in runs
+        branch: [without(command, *varying) for command in commands]
+        for branch, commands in branches.items()
+    }
+
+
+def without(command: Command, *fields: str) -> Command:
+    """A command whose fields of these names say nothing, nor what only a server adds."""
+    if isinstance(command, Input):
+        fields = ("headers",)
+    there = {field.name: field.default for field in attrs.fields(type(command))}
+    blank = {
+        name: None if there[name] is attrs.NOTHING else there[name]
+        for name in fields
+        if name in there
+    }
+    return attrs.evolve(command, **cast("Any", blank))
+
+
+def sequence(journal: Sequence[Entry]) -> list[Entry]:
+    """All entries in order, but for times and the ids of invocations."""
+    return [
+        without(entry, *TIMES)
+        if isinstance(entry, Command)
+        else attrs.evolve(entry, result=_INVOKED)
+        if isinstance(entry.result, InvocationId)
+        else entry
+        for entry in journal
+    ]
+
+
+def results(journal: Sequence[Entry]) -> dict[tuple[str, str, int], object]:
+    """What was answered to each command that the journal names; a race's loser may have nothing."""
+    asked: dict[int, tuple[str, str, int]] = {}
+    count = Counter[tuple[str, str]]()
+    for entry in journal:
+        completion_id = getattr(entry, "completion_id", None)
+        if isinstance(entry, Command) and completion_id is not None:
+            kind = type(entry).__name__, entry.name
+            asked[completion_id] = *kind, count[kind]
+            count[kind] += 1
+    return {
+        asked[entry.completion_id]: entry.result
+        for entry in journal
+        if isinstance(entry, Completion) and entry.completion_id in asked
     }
 
 
