@@ -97,7 +97,7 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     "reference_runtime.md": [
         ("The embedded runtime", "durable_trio.local", "LocalRuntime SystemClock"),
         ("The HTTP ingress", "durable_trio.local.http", "HttpIngress Limits"),
-        ("Clients", "durable_trio.client", "IngressClient AdminClient Deployment"),
+        ("Clients", "durable_trio.client", "IngressClient AdminClient Deployment DeployedService"),
         ("The file journal", "durable_trio_file", "FileJournal FileJournalReader"),
         (
             "The Restate adapter",

@@ -9,6 +9,7 @@ same language. It needs httpx: ``pip install "durable-trio[client]"``.
 _ingress    calls, sends, results, events   _admin    invocations, deployments, SQL
 _transport  one request, its time, retries  _answers  what an answer means
 _paths      names as paths                  _headers  what headers can carry
+_deployments  what there is to be called
 """
 
 from importlib import import_module
@@ -22,5 +23,6 @@ except ModuleNotFoundError as _missing:
     ) from _missing
 
 from ._admin import AdminClient as AdminClient
-from ._admin import Deployment as Deployment
+from ._deployments import DeployedService as DeployedService
+from ._deployments import Deployment as Deployment
 from ._ingress import IngressClient as IngressClient

@@ -7,15 +7,15 @@ embedded runtime's ingress, which is its admin port as well, the operations on i
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast, overload
-
-import attrs
+from urllib.parse import urlencode
 
 from durable_trio import _json
 from durable_trio._duration import to_seconds
-from durable_trio._exceptions import BadAnswerError, RefusedError
+from durable_trio._exceptions import BadAnswerError, RefusedError, UsageError
 from durable_trio.serde import serde_for
 
-from ._paths import invocation_path, segment
+from ._deployments import DeployedService, Deployment, each_of
+from ._paths import deployment_path, invocation_path, segment
 from ._transport import MAX_BODY_SIZE, Transport
 
 if TYPE_CHECKING:
@@ -36,19 +36,12 @@ _UNAVAILABLE: Final = frozenset({408, 429, 502, 503, 504})
 _CONFLICT: Final = 409
 
 
-@attrs.frozen
-class Deployment:
-    """An endpoint that a server has discovered, and the names of its services."""
-
-    id: str
-    services: tuple[str, ...]
-
-
 class AdminClient:
     """Operates invocations, registers deployments and asks for anything in SQL.
 
     For the admin port of a Restate server (9070 by default), or for the ingress of the embedded
-    runtime, which has the operations on invocations. An async context manager, for trio and
+    runtime, which has ``cancel``, ``kill``, ``pause``, ``resume`` and ``purge``, and answers
+    the rest with a ``RefusedError`` 404 that says so. An async context manager, for trio and
     asyncio. ``timeout`` (30 s; None: nothing does) bounds every request; the other options are
     those of ``IngressClient``, and ``retry`` repeats queries.
 
@@ -115,18 +108,52 @@ class AdminClient:
         """
         await self._act(invocation_id, "pause")
 
-    async def resume(self, invocation_id: str) -> None:
+    async def resume(self, invocation_id: str, *, deployment: str | None = None) -> None:
         """Attempt an invocation now that is paused or backs off.
 
-        ``RefusedError`` 409 if it has completed, 409 or 425 if it has not started.
+        ``deployment`` is where a Restate server attempts it from now on, instead of where it
+        began: the id of one, or ``"latest"``; code that does something else than is in its
+        journal pauses or fails it. ``RefusedError`` 409 if it has completed, 409 or 425 if
+        it has not started.
         """
-        await self._act(invocation_id, "resume")
+        await self._act(invocation_id, "resume", deployment=deployment)
 
     async def purge(self, invocation_id: str) -> None:
         """Forget a completed invocation. ``RefusedError`` 409 if it has not completed."""
         await self._act(invocation_id, "purge")
 
     # -- a Restate server's
+
+    async def purge_journal(self, invocation_id: str) -> None:
+        """Forget the journal of a completed invocation; its result stays.
+
+        ``RefusedError`` 409 if it has not completed.
+        """
+        await self._act(invocation_id, "purge-journal")
+
+    async def restart_as_new(
+        self, invocation_id: str, *, keep: int = 0, deployment: str | None = None
+    ) -> str:
+        """Start a completed invocation once more, as a new one; the new id.
+
+        It begins with a copy of the journal up to the command with the index ``keep``, and of
+        what completed these: 0 is the input alone. Awakeables and signals that came are not copied;
+        it waits for its own. ``deployment`` as for ``resume``, with a
+        ``keep`` that is more. It has no idempotency key. ``RefusedError`` 409 for one that has
+        not completed, 410 if its journal is not there any more, 400 if a command that is kept
+        was never completed, 422 for the run of a workflow.
+        """
+        if keep < 0:
+            raise UsageError(f"keep is the index of a command, 0 or more, got {keep}")
+
+        answer = await self._act(
+            invocation_id, "restart-as-new", **{"from": keep or None, "deployment": deployment}
+        )
+        new = answer.fields().get("new_invocation_id")
+        if not isinstance(new, str):
+            raise BadAnswerError(f"expected the id of a new invocation, got {answer.fields()}")
+
+        return new
 
     async def register_deployment(
         self,
@@ -155,14 +182,41 @@ class AdminClient:
         if assume_role_arn is not None:
             described["assume_role_arn"] = assume_role_arn
         answer = await self._json("/deployments", described, safe=False)
-        fields = answer.fields()
-        services = cast("list[dict[str, Any]]", fields.get("services"))
-        try:
-            return Deployment(str(fields["id"]), tuple(str(each["name"]) for each in services))
-        except (KeyError, TypeError) as exc:
-            raise BadAnswerError(
-                f"a registration was answered without a deployment: {fields}"
-            ) from exc
+        return Deployment.read({"uri": uri, **answer.fields()})
+
+    async def deployments(self) -> list[Deployment]:
+        """All that are registered, also those that nothing but old invocations uses any more."""
+        answer = await self._get("/deployments")
+        return [Deployment.read(each) for each in each_of(answer.fields(), "deployments")]
+
+    async def deployment(self, deployment_id: str) -> Deployment:
+        """The one with this id. ``RefusedError`` 404 if there is none."""
+        answer = await self._get(deployment_path(deployment_id))
+        return Deployment.read(answer.fields())
+
+    async def delete_deployment(self, deployment_id: str) -> None:
+        """Forget a deployment, whatever still uses it.
+
+        Its services cannot be called any more, unless a later one has them, and its
+        invocations in flight cannot go on: ``sys_invocation.pinned_deployment_id`` tells which
+        there are. ``RefusedError`` 404 if there is none.
+        """
+        await self._transport.request(
+            "DELETE",
+            f"{deployment_path(deployment_id)}?force=true",
+            timeout=self._timeout,
+            safe=False,
+        )
+
+    async def services(self) -> list[DeployedService]:
+        """What can be called, each in its newest revision."""
+        answer = await self._get("/services")
+        return [DeployedService.read(each) for each in each_of(answer.fields(), "services")]
+
+    async def service(self, name: str) -> DeployedService:
+        """The service of this name. ``RefusedError`` 404 if there is none."""
+        answer = await self._get(f"/services/{segment(name, 'the name of the service')}")
+        return DeployedService.read(answer.fields())
 
     async def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a query about a Restate server: ``sys_invocation``, ``sys_journal``, ``state``...
@@ -224,13 +278,7 @@ class AdminClient:
 
     async def features(self) -> frozenset[str]:
         """The optional features of a Restate server that are switched on, by its own names."""
-        answer = await self._transport.request(
-            "GET",
-            "/version",
-            headers=[("accept", "application/json")],
-            timeout=self._timeout,
-            safe=True,
-        )
+        answer = await self._get("/version")
         found = answer.fields().get("features")
         if not isinstance(found, dict):
             raise BadAnswerError("a server's /version was answered without features")
@@ -249,9 +297,23 @@ class AdminClient:
             safe=safe,
         )
 
-    async def _act(self, invocation_id: str, action: str) -> None:
-        await self._transport.request(
-            "PATCH", invocation_path(invocation_id, action), timeout=self._timeout, safe=False
+    async def _get(self, path: str) -> Answer:
+        return await self._transport.request(
+            "GET",
+            path,
+            headers=[("accept", "application/json")],
+            timeout=self._timeout,
+            safe=True,
+        )
+
+    async def _act(self, invocation_id: str, action: str, **query: object) -> Answer:
+        given = {name: str(value) for name, value in query.items() if value is not None}
+        path = invocation_path(invocation_id, action)
+        return await self._transport.request(
+            "PATCH",
+            f"{path}?{urlencode(given)}" if given else path,
+            timeout=self._timeout,
+            safe=False,
         )
 
     async def _end(self, invocation_id: str, action: str) -> None:

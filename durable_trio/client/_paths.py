@@ -102,6 +102,11 @@ def signal_path(invocation_id: str, name: str, completion: Completion) -> str:
     return f"/restate/signals/{invocation}/{segment(name, 'the name of the signal')}/{completion}"
 
 
+def deployment_path(deployment_id: str) -> str:
+    """Where a deployment is described, and deleted."""
+    return f"/deployments/{segment(deployment_id, 'the deployment id')}"
+
+
 def invocation_path(invocation_id: str, action: str) -> str:
     """Where an operator acts on an invocation."""
     return f"/invocations/{segment(invocation_id, 'the invocation id')}/{action}"

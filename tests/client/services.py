@@ -112,6 +112,12 @@ async def buy(ctx: Context, name: str) -> str:
     return f"{name} {word}, {bought} bought"
 
 
+@desk.handler
+async def count(ctx: Context, name: str) -> int:
+    """One more in the counter of this name."""
+    return await ctx.call(add, 1, key=name)
+
+
 @counter.handler
 async def name_of(ctx: ObjectContext) -> str:
     return ctx.key

@@ -9,9 +9,6 @@ import pytest
 
 from durable_trio import RefusedError, SerializationError, TerminalError
 from durable_trio.client import AdminClient, Deployment, IngressClient
-from durable_trio.local import LocalRuntime
-from durable_trio.local.http import HttpIngress
-from durable_trio.testing import MemoryStore
 
 from .conftest import ONE_WORKER
 from .services import add, box, counter, desk, taken, wait
@@ -157,22 +154,5 @@ def test_state_is_read_and_replaced(backend: str, restate: Restate) -> None:
                 await admin.set_state("Desk", key, {})
             with pytest.raises(SerializationError):
                 await admin.get_state("Counter", key, list[str])
-
-    anyio.run(main, backend=backend)
-
-
-def test_the_embedded_runtime_has_no_sql(backend: str) -> None:
-    """It says whose it is."""
-
-    async def main() -> None:
-        async with (
-            LocalRuntime([desk], MemoryStore()) as runtime,
-            HttpIngress(runtime, port=0) as server,
-            AdminClient(server.url) as admin,
-        ):
-            for ask in (admin.query("SELECT 1"), admin.register_deployment("http://h")):
-                with pytest.raises(RefusedError, match="are a Restate server's") as caught:
-                    await ask
-                assert 404 == caught.value.code
 
     anyio.run(main, backend=backend)

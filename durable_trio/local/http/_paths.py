@@ -118,6 +118,15 @@ METHODS: Final[dict[type[Operation], tuple[str, ...]]] = {
 """By which methods an operation is asked for."""
 
 ACTIONS: Final = ("cancel", "kill", "pause", "resume", "purge")
+_SQL: Final = "SQL and deployments are a Restate server's; the embedded runtime has its services from its process and a journal that can be read: durable-trio ls, FileJournalReader"
+_STATE: Final = "services and their state are administered like this on a Restate server; the embedded runtime is asked in its process: LocalRuntime.get_state, set_state"
+_ELSEWHERE: Final = {
+    "query": _SQL,
+    "deployments": _SQL,
+    "services": _STATE,
+    "version": "it is a Restate server's; this is the embedded runtime",
+}
+"""What the admin port of a Restate server has, and where it is found here."""
 _COMPLETIONS: Final = ("resolve", "reject")
 _LOOKS: Final = ("attach", "output")
 
@@ -158,14 +167,14 @@ def parse_path(method: str, path: str, services: Mapping[str, ServiceDefinition]
         ):
             if action not in ACTIONS:
                 raise TerminalError(
-                    f"there is no action {action!r}; there are {', '.join(ACTIONS)}", 404
+                    f"the embedded runtime has no action {action!r}; it has {', '.join(ACTIONS)}",
+                    404,
                 )
 
             return Administer(_decoded(invocation_id), action)
-        case ["query" | "deployments" as name, *_] if name not in services:
+        case [name, *_] if name in _ELSEWHERE and name not in services:
             raise TerminalError(
-                f"there is nothing at {path}: SQL and deployments are a Restate server's; the "
-                "embedded runtime has its services from its process and a journal that can be read",
+                f"there is nothing at {path}: {_ELSEWHERE[name]}",
                 404,
             )
         case [*rest, "send"] if len(rest) == _width(rest, services):
