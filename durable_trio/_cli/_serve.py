@@ -20,8 +20,10 @@ import anyio
 import attrs
 import click
 
+from durable_trio.client._transport import checked_url
+
 from ._backend import backend_option
-from ._exits import Exit, complain
+from ._exits import USAGE, Exit, complain
 from ._files import make_endpoint
 from ._load import load_services
 from ._logs import configure_logs
@@ -144,6 +146,7 @@ def serve(
     """
     configure_logs(log_level, log_format)
     plan = Plan(load_services(services), **options)  # type: ignore[arg-type]
+    _check(plan)
     endpoint = make_endpoint(
         plan.services,
         identity_keys=plan.identity_keys,
@@ -162,6 +165,20 @@ def serve(
     code = 0 if failed is None else failed.code
     leave_threads(code)
     context.exit(code)
+
+
+def _check(plan: Plan) -> None:
+    """``Exit`` for options that say nothing without another one, which was not given."""
+    for option, given, other, there in (
+        ("--uri", plan.uri is not None, "--register URL", plan.admin is not None),
+        ("--force", plan.force, "--register URL", plan.admin is not None),
+        ("--tls-key", plan.key is not None, "--tls-cert FILE", plan.certificate is not None),
+    ):
+        if given and not there:
+            raise Exit(f"{option} goes with {other}, found it alone", USAGE)
+
+    if plan.admin is not None:
+        checked_url(plan.admin)
 
 
 async def _serve(plan: Plan, endpoint: EndpointServer) -> Exit | None:

@@ -39,7 +39,7 @@ class Deployment:
         try:
             return cls(
                 str(fields["id"]),
-                tuple(str(each["name"]) for each in fields["services"]),
+                _names(fields["services"]),
                 str(fields.get("uri") or fields.get("arn") or ""),
                 _seconds(fields.get("created_at")),
             )
@@ -68,7 +68,7 @@ class DeployedService:
             return cls(
                 str(fields["name"]),
                 _KINDS[fields["ty"]],
-                tuple(str(each["name"]) for each in fields["handlers"]),
+                _names(fields["handlers"]),
                 str(fields["deployment_id"]),
                 int(fields["revision"]),
                 bool(fields["public"]),
@@ -88,6 +88,11 @@ def each_of(fields: dict[str, Any], name: str) -> list[dict[str, Any]]:
         raise BadAnswerError(f"expected a list of {name}, got {fields}")
 
     return cast("list[dict[str, Any]]", found)
+
+
+def _names(described: list[dict[str, Any]]) -> tuple[str, ...]:
+    """In order: a server tells them in any."""
+    return tuple(sorted(str(each["name"]) for each in described))
 
 
 def _seconds(text: object) -> float | None:

@@ -25,6 +25,11 @@ def open_sockets(bind: str) -> list[socket.socket]:
 
         host, port = split_address(bind)
         return _tcp_sockets(host, port)
+    except socket.gaierror as exc:
+        raise UsageError(
+            f"cannot listen on {bind}: {exc.strerror}. What is before the port is no name or "
+            "address of this machine."
+        ) from exc
     except (OSError, OverflowError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
         raise UsageError(
