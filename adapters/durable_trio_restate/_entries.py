@@ -6,6 +6,8 @@ Owns which entry is which message, field by field. What entries mean is said by
  1. ``COMMANDS`` is the whole mapping; a command that is not in it cannot be sent.
  2. All notifications share one template; the message type only repeats what the entry
     they answer says.
+ 3. Runs and their results are most of a journal. Their shortest forms have readers of their own,
+    which read them as the table does and know no others.
 """
 
 from __future__ import annotations
@@ -67,6 +69,7 @@ from ._fields import (
     scan,
     text,
     uint,
+    utf8,
 )
 from ._frames import encode_frame
 
@@ -77,6 +80,7 @@ FIRST_COMMAND: Final = 0x0400
 FIRST_NOTIFICATION: Final = 0x8000
 FIRST_CUSTOM: Final = 0xFC00
 SIGNAL_TYPE: Final = 0xFBFF
+RUN_TYPE: Final = 0x0411
 RUN_COMPLETION_TYPE: Final = 0x8011
 
 _NAME: Final = text("name", 12)
@@ -190,7 +194,7 @@ _COMMANDS: Final[tuple[tuple[int, Codec[Any]], ...]] = (
             _NAME,
         ),
     ),
-    (0x0411, Codec(Run, _COMPLETION, _NAME)),
+    (RUN_TYPE, Codec(Run, _COMPLETION, _NAME)),
     (0x0412, Codec(Attach, oneof("target", _TARGETS), _COMPLETION, _NAME)),
     (0x0413, Codec(GetOutput, oneof("target", _TARGETS), _COMPLETION, _NAME)),
     (
@@ -208,7 +212,8 @@ COMMANDS: Final[Mapping[type, tuple[int, Codec[Any]]]] = {
 }
 """The message type and the codec of each class of commands."""
 
-_DECODERS: Final[Mapping[int, Codec[Any]]] = dict(_COMMANDS)
+DECODERS: Final[Mapping[int, Codec[Any]]] = dict(_COMMANDS)
+"""The codec of each type of commands."""
 
 
 @attrs.frozen
@@ -226,6 +231,10 @@ _RESULT: Final = oneof(
 _SIGNAL: Final = either("signal", uint("signal", 2), text("signal", 3))
 _NOTIFICATION: Final = Codec(_Template, optional_uint("completion_id", 1), _SIGNAL, _RESULT)
 _COMPLETION_KEY: Final = 1 << 3
+_VALUE_KEY: Final = 5 << 3 | 2
+_CONTENT_KEY: Final = 1 << 3 | 2
+_RUN_ID_KEY: Final = 11 << 3
+_RUN_NAME_KEY: Final = 12 << 3 | 2
 _READ_RESULT: Final[Mapping[int, Callable[[Any], Any]]] = _RESULT.reads
 _READ_SIGNAL: Final[Mapping[int, Callable[[Any], Any]]] = _SIGNAL.reads
 
@@ -244,7 +253,10 @@ def encode_command(command: Command) -> bytes:
 
 def decode_command(type: int, payload: bytes) -> Command:  # noqa: A002  # its name
     """The command of a message. ``ProtocolError`` for one that this version does not know."""
-    codec = _DECODERS.get(type)
+    if type == RUN_TYPE and (run := short_run(payload)) is not None:
+        return run
+
+    codec = DECODERS.get(type)
     if codec is None:
         raise ProtocolError(f"the server sent a command of the unknown type 0x{type:04X}")
 
@@ -265,8 +277,61 @@ def encode_notification(
     return encode_frame(type, _NOTIFICATION.encode(template))
 
 
+def short_run(data: bytes) -> Run | None:
+    """A run with a number of one or two bytes and a name of less than 128; None for any other."""
+    size = len(data)
+    if size < 5 or data[0] != _RUN_ID_KEY:
+        return None
+
+    number, position = data[1], 2
+    if number > 127:
+        high = data[2]
+        if high > 127:
+            return None
+
+        number, position = number & 127 | high << 7, 3
+    start = position + 2
+    if data[position] != _RUN_NAME_KEY or data[position + 1] != size - start or size - start > 127:
+        return None
+
+    return Run(number, utf8(data[start:]))
+
+
+def short_completion(data: bytes) -> Completion | None:
+    """A completion with a number of one or two bytes and a value of some that are less than 126."""
+    size = len(data)
+    if size < 7 or data[0] != _COMPLETION_KEY:
+        return None
+
+    number, position = data[1], 2
+    if number > 127:
+        high = data[2]
+        if high > 127:
+            return None
+
+        number, position = number & 127 | high << 7, 3
+    start = position + 4
+    rest = size - start
+    if (
+        rest < 0
+        or rest > 125
+        or data[position] != _VALUE_KEY
+        or data[position + 1] != rest + 2
+        or data[position + 2] != _CONTENT_KEY
+        or data[position + 3] != rest
+    ):
+        return None
+
+    return Completion(number, Value(data[start:]))
+
+
 def decode_notification(payload: bytes) -> Notification:
     """The notification of a message. ``ProtocolError`` for one that names nothing."""
+    return short_completion(payload) or any_notification(payload)
+
+
+def any_notification(payload: bytes) -> Notification:
+    """What ``decode_notification`` does, for every form that a message may have."""
     completion_id: int | None = None
     signal: int | str = ""
     result: Result | None = None

@@ -146,7 +146,7 @@ def _long_varint(data: bytes, position: int) -> tuple[int, int]:
     return value, position
 
 
-def _utf8(content: Any) -> str:
+def utf8(content: Any) -> str:
     try:
         return str(content, "utf-8")
     except UnicodeDecodeError as exc:
@@ -184,7 +184,7 @@ def text(attribute: str, number: int) -> Field:
     return Field(
         attribute,
         lambda value: _blob(tag, value.encode()),
-        {number << 3 | _BYTES: _utf8},
+        {number << 3 | _BYTES: utf8},
         default="",
     )
 
@@ -195,7 +195,7 @@ def optional_text(attribute: str, number: int) -> Field:
     return Field(
         attribute,
         lambda value: b"" if value is None else _blob(tag, value.encode()),
-        {number << 3 | _BYTES: _utf8},
+        {number << 3 | _BYTES: utf8},
         always=True,
     )
 
@@ -282,7 +282,7 @@ def _unpack(data: bytes) -> list[int]:
 
 def texts(attribute: str, number: int) -> Field:
     """A tuple of strings."""
-    return _repeated(attribute, number, str.encode, _utf8)
+    return _repeated(attribute, number, str.encode, utf8)
 
 
 def messages(attribute: str, number: int, codec: Callable[[], MessageCodec]) -> Field:
@@ -315,7 +315,7 @@ def pairs(attribute: str, number: int) -> Field:
         attribute,
         number,
         lambda pair: _blob(_FIRST, pair[0].encode()) + _blob(_SECOND, pair[1].encode()),
-        lambda data: tuple(_utf8(part) for part in _halves(data)),
+        lambda data: tuple(utf8(part) for part in _halves(data)),
     )
 
 
@@ -502,5 +502,5 @@ FAILURE: Final = Codec(Failure, uint("code", 1), text("message", 2), pairs("meta
 VOID_RESULT: Final = Codec(Void)
 STATE_KEYS: Final = Codec(StateKeys, names("keys", 1))
 INVOCATION_ID: Final = Opaque(
-    InvocationId, lambda value: value.id.encode(), lambda data: InvocationId(_utf8(data))
+    InvocationId, lambda value: value.id.encode(), lambda data: InvocationId(utf8(data))
 )

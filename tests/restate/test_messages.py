@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -36,11 +36,16 @@ from durable_trio.abc import (
 from durable_trio_restate import ProtocolError
 from durable_trio_restate._entries import (
     COMMANDS,
+    DECODERS,
+    RUN_TYPE,
     SIGNAL_TYPE,
+    any_notification,
     decode_command,
     decode_notification,
     encode_command,
     encode_notification,
+    short_completion,
+    short_run,
 )
 from durable_trio_restate._fields import scan
 from durable_trio_restate._messages import (
@@ -56,6 +61,9 @@ from durable_trio_restate._messages import (
     encode_control,
     encode_suspension,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _U32 = st.integers(0, 2**32 - 1)
 _U64 = st.integers(0, 2**64 - 1)
@@ -292,6 +300,53 @@ def test_malformed_fields(data: str, reason: str) -> None:
     """What is no protobuf is refused, with the reason."""
     with pytest.raises(ProtocolError, match=reason):
         scan(bytes.fromhex(data))
+
+
+def _altered(frame: bytes) -> Iterator[bytes]:
+    """A message without its header: as it is, and with each change of a byte near its beginning."""
+    data = frame[8:]
+    yield data
+    for place in range(min(len(data), 8)):
+        before, after = data[:place], data[place + 1 :]
+        yield before + after
+        for byte in range(256):
+            yield before + bytes([byte]) + after
+            yield before + bytes([byte]) + data[place:]
+
+
+def _read(decode: Callable[[bytes], object], payload: bytes) -> object:
+    try:
+        return decode(payload)
+    except ProtocolError as error:
+        return str(error)
+
+
+_NUMBERS = pytest.mark.parametrize("number", [1, 127, 128, 2**14 - 1, 2**14])
+_SIZES = pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 128, 129])
+
+
+@_NUMBERS
+@_SIZES
+def test_short_runs_are_read_as_any_run(number: int, size: int) -> None:
+    """What the short form's reader takes at all, it reads as the table does."""
+    frame = encode_command(Run(number, "n" * size))
+
+    assert (short_run(frame[8:]) is not None) == (number < 2**14 and 0 < size < 128)
+    for payload in _altered(frame):
+        run = _read(short_run, payload)
+        assert run is None or run == _read(DECODERS[RUN_TYPE].decode, payload), payload
+
+
+@_NUMBERS
+@_SIZES
+def test_short_completions_are_read_as_any(number: int, size: int) -> None:
+    """What the short form's reader takes at all, it reads as the template does."""
+    frame = encode_notification(Completion(number, Value(b"v" * size)))
+
+    assert (short_completion(frame[8:]) is not None) == (number < 2**14 and 0 < size < 126)
+    for payload in _altered(frame):
+        completion = _read(short_completion, payload)
+        assert completion is None or completion == _read(any_notification, payload), payload
 
 
 def test_unknown_fields_are_skipped() -> None:
