@@ -3,6 +3,7 @@
 _serve       until it is to end      _server      listening, draining
 _http2       HTTP/2, without I/O     _http1       HTTP/1.1, without I/O
 _h2          what h2 leaves to us    _stream      one request of HTTP/2
+_headers     what they may be
 _budget      frames without use      _output      bytes that wait to be sent
 _protocol    what the two have in common          _limits      what a client may use
 _listeners   where it listens        _tls         with which certificate

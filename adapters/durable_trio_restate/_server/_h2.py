@@ -20,18 +20,21 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated
+from h2.events import ConnectionTerminated, RequestReceived, TrailersReceived
 from h2.exceptions import StreamClosedError, StreamIDTooLowError
 from h2.settings import SettingCodes, Settings
 from h2.stream import StreamInputs
 from hpack import Encoder, NeverIndexedHeaderTuple
 from hyperframe.frame import Frame, GoAwayFrame, RstStreamFrame, WindowUpdateFrame
 
+from ._headers import checked
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
     from h2.events import Event
+    from hyperframe.frame import HeadersFrame
 
     _Take: TypeAlias = Callable[[Frame], tuple[list[Frame], list[Event]]]
 
@@ -48,6 +51,9 @@ _CONFIG = H2Configuration(
     # What is sent is made here: lower case, no connection headers.
     validate_outbound_headers=False,
     normalize_outbound_headers=False,
+    # What is received is checked in _headers.py.
+    validate_inbound_headers=False,
+    normalize_inbound_headers=False,
 )
 
 
@@ -172,6 +178,15 @@ class ServerH2(H2Connection):
         frame.error_code = code
         self._prepare_for_sending([frame])
         return []
+
+    def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
+        answers, events = super()._receive_headers_frame(frame)
+        for event in events:
+            if isinstance(event, RequestReceived):
+                event.headers = checked(event.headers, trailers=False)
+            elif isinstance(event, TrailersReceived):
+                event.headers = checked(event.headers, trailers=True)
+        return answers, events
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
         event = ConnectionTerminated()
