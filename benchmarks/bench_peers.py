@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _HERE: Final = Path(__file__).resolve().parent / "embedded"
 _BACKENDS: Final = ("trio", "asyncio")
+_PEER: Final = "DBOS on SQLite"
 
 
 @attrs.frozen
@@ -82,7 +83,7 @@ def contenders() -> dict[str, Contender]:
     if python is None:
         print(f"  left out: DBOS: {PIP_INSTALL}")
     else:
-        found["DBOS on SQLite"] = Contender((python, str(_HERE / "dbos_sqlite.py")), slow=True)
+        found[_PEER] = Contender((python, str(_HERE / "dbos_sqlite.py")), slow=True)
     return found
 
 
@@ -106,6 +107,14 @@ def measure(rounds: int) -> list[Figure]:
             title = f"{workload.name}: {name}"
             if len(rates[name].values) == rounds:
                 figures.append(ratio(f"{title} / commits", rates[name], rates[floor]))
+            if _PEER in found and name != _PEER:
+                figures.append(_over(f"{title} / {_PEER}", rates[name], rates[_PEER]))
             spent = contender.processor[workload.name][-len(rates[name].values) :]
             figures.append(Figure(f"{title}: processor time of a step", "ms", tuple(spent)))
     return figures
+
+
+def _over(name: str, ours: Figure, peer: Figure) -> Figure:
+    """How many times the peer's rate ours is; a peer that ran once counts for every round."""
+    values = peer.values if len(peer.values) > 1 else peer.values * len(ours.values)
+    return ratio(name, ours, Figure(peer.name, peer.unit, values))

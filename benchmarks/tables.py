@@ -281,6 +281,8 @@ def _peers(found: dict[str, Figure]) -> str:
         rows.append(
             [f"{work}, steps a second", *(cell(found.get(f"{work}: {each}")) for each in columns)]
         )
+        times = [cell(found.get(f"{work}: {each} / DBOS on SQLite"), "x") for each in _EMBEDDED[:2]]
+        rows.append(["the same / DBOS", *times, "", "", ""])
         spent = [cell(found.get(f"{work}: {each}: processor time of a step")) for each in _EMBEDDED]
         rows.append(["the same, ms of processor time a step", *spent, "", ""])
     return table(["what", *columns], rows)

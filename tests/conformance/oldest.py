@@ -15,5 +15,5 @@ else:
     from services import main
 
 if __name__ == "__main__":
-    _manifest.MAX_PROTOCOL = 5  # type: ignore[misc]
+    _manifest.MAX_PROTOCOL = 5  # type: ignore[attr-defined]
     main()
