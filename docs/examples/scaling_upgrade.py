@@ -31,9 +31,11 @@ async def unfinished(admin: AdminClient, deployment_id: str) -> int:
 
 
 async def upgrade(admin: AdminClient, uri: str, old: str, every: float = 10) -> str:
-    """New invocations go to ``uri``; returns its id when the old deployment may be stopped."""
+    """New invocations go to ``uri``; returns its id when nothing is left for the old deployment."""
     new = await admin.register_deployment(uri)
+    await anyio.sleep(every)  # until every node of a cluster knows
     while left := await unfinished(admin, old):
         print(f"{old}: {left} in flight")
         await anyio.sleep(every)
+    await admin.delete_deployment(old)
     return new.id
