@@ -248,10 +248,15 @@ class Bodies:
         self._journal.propose(body.completion_id, result)
 
     async def _execute(self, body: RunBody) -> None:
+        native = self._host.scopes()
         try:
             # A native scope lets its task run up to the first checkpoint: look before and after.
             result = None if body.over else await self._result(body, body.raised)
-            if result is not None and not body.over:
+            if self._host.scopes() != native:
+                # The host will say so as well, but not of which body.
+                self._fail(_left_open(body))
+                self._wake()
+            elif result is not None and not body.over:
                 self._propose(body, result)
         except BaseException as raised:
             if not is_fatal(raised, self._host.cancelled_type):
@@ -359,9 +364,20 @@ class Bodies:
                     await stack.enter_async_context(factory(info))
                 value = await _invoke(body)
                 return await value if inspect.isawaitable(value) else value
-            raise UsageError(f"a run context swallowed the error of the run {body.name!r}")
+            raise UsageError(
+                f"one of the `run_contexts` swallowed the error of the run {body.name!r}, which has "
+                "no result now. Let the error propagate, or raise another one in its place."
+            )
 
         return await value if inspect.isawaitable(value) else value
+
+
+def _left_open(body: RunBody) -> UsageError:
+    return UsageError(
+        f"the run {body.name!r} has ended inside of a cancel scope or nursery that was never left: "
+        "an async generator that yields inside of one was not closed. Iterate it inside of "
+        "`async with contextlib.aclosing(...)`."
+    )
 
 
 class _NotInline(Exception):  # never raised: it carries an awaitable to the task

@@ -5,7 +5,8 @@ Owns which host task executes a body. What executing means is the business of ``
  1. Bodies are started in the order in which they are submitted, and none waits for another
     one: as soon as a body blocks, another worker goes on with the queue.
  2. A body runs in a context of its own, and in the native cancel scope of its worker. A
-    worker whose scope was cancelled, or that was left in another one, takes no other body.
+    worker whose scope was cancelled takes no other body; one that was left in another scope
+    gets none that does anything, since that fails the attempt.
  3. At most one idle worker is kept, until ``dismiss``: an invocation that waits for long
     needs no host task beside its driver.
 """
@@ -74,7 +75,6 @@ class Workers:
         host, queue = self._host, self._queue
         scope = host.new_scope()
         with scope:
-            native = host.scopes()
             while True:
                 self._coming = False
                 while queue and not scope.cancel_called:
@@ -84,9 +84,6 @@ class Workers:
                         await _run_in(body.context, self._execute(body), self._summon)
                     finally:
                         body.scope = None
-                    if host.scopes() != native:
-                        break
-
                 if queue or self._idle is not None or scope.cancel_called:
                     break
 

@@ -438,7 +438,7 @@ def test_a_run_context_must_not_swallow_the_body_s_error(backend: str) -> None:
 
     assert isinstance(end, AttemptFailed)
     assert isinstance(end.error, UsageError)
-    assert "a run context swallowed the error of the run 'body'" in str(end.error)
+    assert "one of the `run_contexts` swallowed the error of the run 'body'" in str(end.error)
 
 
 def test_a_context_must_not_swallow_what_ends_an_attempt(backend: str) -> None:

@@ -9,13 +9,16 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from durable_trio import FutureCancelledError, gather, sleep
+from durable_trio import FutureCancelledError, UsageError, gather, sleep
 from durable_trio._host import current_host
 from durable_trio._workers import Workers
+from durable_trio.abc import AttemptFailed
 
-from .world import service_handler, value
+from .world import World, service_handler, value
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from durable_trio import Context
 
 _word: contextvars.ContextVar[str] = contextvars.ContextVar("word", default="unset")
@@ -106,6 +109,38 @@ def test_a_body_that_swallows_its_abort_leaves_its_host_task(backend: str) -> No
         return await ctx.run(patient)
 
     assert value(service_handler(handler), backend) == "done"
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_body_that_ends_in_an_open_scope_is_named(backend: str, together: bool) -> None:
+    """No other body gets into that scope, whether it waits for its turn or comes later."""
+    open_still: list[AsyncGenerator[int]] = []
+    others: list[int] = []
+
+    async def impatient() -> AsyncGenerator[int]:
+        with anyio.move_on_after(1000):
+            yield 1
+
+    async def first_of() -> int:
+        numbers = impatient()
+        open_still.append(numbers)
+        return await anext(numbers)
+
+    async def other() -> None:
+        others.append(1)
+
+    async def handler(ctx: Context) -> None:
+        first = ctx.run(first_of)
+        if not together:
+            await first
+        await gather(first, ctx.run(other))
+
+    end = World(service_handler(handler)).play(backend)
+
+    assert isinstance(end, AttemptFailed)
+    assert isinstance(end.error, UsageError)
+    assert "the run 'first_of' has ended inside of a cancel scope" in str(end.error)
+    assert [] == others
 
 
 def test_every_body_has_a_context_of_its_own(backend: str) -> None:
