@@ -226,7 +226,9 @@ class AdminClient:
         answer = await self._json("/query", {"query": sql}, safe=True)
         rows = answer.fields().get("rows")
         if not isinstance(rows, list):
-            raise BadAnswerError("a query was answered without rows")
+            raise BadAnswerError(
+                "a query was answered without rows. Is this the URL of a Restate server's admin port?"
+            )
 
         return cast("list[dict[str, Any]]", rows)
 
@@ -253,7 +255,8 @@ class AdminClient:
             }
         except (KeyError, TypeError, ValueError) as exc:
             raise BadAnswerError(
-                f"a query for state was answered with other columns: {exc}"
+                f"a query for state was answered without a key or with a value that is no hexadecimal "
+                f"({exc!r}). Is this the URL of a Restate server's admin port?"
             ) from exc
 
     async def set_state(
@@ -281,7 +284,10 @@ class AdminClient:
         answer = await self._get("/version")
         found = answer.fields().get("features")
         if not isinstance(found, dict):
-            raise BadAnswerError("a server's /version was answered without features")
+            raise BadAnswerError(
+                "a server's /version was answered without features. Is this the URL of a Restate "
+                "server's admin port, of 1.7 or newer?"
+            )
 
         return frozenset(name for name, on in cast("dict[str, object]", found).items() if on)
 

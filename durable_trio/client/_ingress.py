@@ -25,7 +25,7 @@ from durable_trio.serde import serde_for
 from ._answers import INGRESS_UNAVAILABLE
 from ._answers import NOT_READY as NOT_READY_STATUS
 from ._headers import checked_headers, idempotency_header, limit_header
-from ._paths import awakeable_path, described, handler_path, look_path, signal_path
+from ._paths import awakeable_path, handler_path, look_at, signal_path
 from ._transport import MAX_BODY_SIZE, Transport
 
 if TYPE_CHECKING:
@@ -375,14 +375,14 @@ class IngressClient:
 
     async def _look(self, target: Target | str, look: Look, timeout: Duration | None) -> Answer:
         named = InvocationTarget(target) if isinstance(target, str) else target
-        path = look_path(named, look)
-        if path is not None:
+        path, body = look_at(named, look)
+        if body is None:
             return await self._transport.request("GET", path, timeout=timeout, safe=True)
 
         return await self._transport.request(
             "POST",
-            f"/restate/{look}",
-            body=_json.write(described(named)),
+            path,
+            body=_json.write(body),
             headers=[("content-type", "application/json")],
             timeout=timeout,
             safe=True,
@@ -397,7 +397,10 @@ class IngressClient:
         try:
             body = message.encode()
         except UnicodeEncodeError as exc:
-            raise UsageError(f"the message is no valid Unicode ({exc.reason})") from exc
+            raise UsageError(
+                f"the message {message!r} is no valid Unicode ({exc.reason}): pass one without "
+                "lone surrogates"
+            ) from exc
 
         await self._complete(path, body, [("content-type", "text/plain; charset=utf-8")])
 
@@ -435,6 +438,8 @@ def _receipt(answer: Answer) -> SendReceipt:
     except (TypeError, ValueError):
         time = None
     if not isinstance(invocation_id, str):
-        raise BadAnswerError(f"a send was answered without an invocation id: {fields}")
+        raise BadAnswerError(
+            f"a send was answered without an invocation id: {fields}. Is this the URL of an ingress?"
+        )
 
     return SendReceipt(invocation_id, fields.get("status") == "PreviouslyAccepted", time)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 from durable_trio._exceptions import UsageError
-from durable_trio._journal._entries import IdempotentTarget, InvocationTarget, WorkflowTarget
+from durable_trio._journal._entries import InvocationTarget, WorkflowTarget
 
 if TYPE_CHECKING:
     from durable_trio._journal._entries import Target
@@ -55,40 +55,31 @@ def result_path(invocation_id: str, look: Look) -> str:
     return f"/restate/invocation/{segment(invocation_id, 'the invocation id')}/{look}"
 
 
-def look_path(target: Target, look: Look) -> str | None:
-    """Where the result of an invocation is. None: it is described in a body instead.
+def look_at(target: Target, look: Look) -> tuple[str, dict[str, str] | None]:
+    """Where the result of an invocation is, and the body that says which one where the path cannot.
 
     A Restate server (1.7) does not decode idempotency keys in paths, and has none for scopes.
     """
-    match target:
-        case InvocationTarget(invocation_id):
-            return result_path(invocation_id, look)
-        case WorkflowTarget(workflow, key, None):
-            name = segment(workflow, "the name of the workflow")
-            named = segment(key, "the key of the workflow")
-            return f"/restate/workflow/{name}/{named}/{look}"
-        case _:
-            return None
+    if isinstance(target, InvocationTarget):
+        return result_path(target.invocation_id, look), None
 
+    if isinstance(target, WorkflowTarget):
+        if target.scope is None:
+            name = segment(target.workflow, "the name of the workflow")
+            key = segment(target.key, "the key of the workflow")
+            return f"/restate/workflow/{name}/{key}/{look}", None
 
-def described(target: Target) -> dict[str, str]:
-    """An invocation as a body describes it."""
-    match target:
-        case InvocationTarget(invocation_id):
-            fields = {"target": "invocation", "invocationId": invocation_id}
-        case WorkflowTarget(workflow, key, scope):
-            fields = {"target": "workflow", "workflowName": workflow, "workflowKey": key}
-            fields |= {} if scope is None else {"scope": scope}
-        case IdempotentTarget(service, handler, idempotency_key, key, scope):
-            fields = {
-                "target": "idempotentInvocation",
-                "service": service,
-                "handler": handler,
-                "idempotencyKey": idempotency_key,
-            }
-            fields |= {} if key is None else {"key": key}
-            fields |= {} if scope is None else {"scope": scope}
-    return fields
+        fields = {"target": "workflow", "workflowName": target.workflow, "workflowKey": target.key}
+    else:
+        fields = {
+            "target": "idempotentInvocation",
+            "service": target.service,
+            "handler": target.handler,
+            "idempotencyKey": target.idempotency_key,
+        }
+        fields |= {} if target.key is None else {"key": target.key}
+    fields |= {} if target.scope is None else {"scope": target.scope}
+    return f"/restate/{look}", fields
 
 
 def awakeable_path(awakeable_id: str, completion: Completion) -> str:

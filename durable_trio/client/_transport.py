@@ -198,6 +198,7 @@ class Transport:
             timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),
             follow_redirects=False,
         )
+        answer: Answer | None = None
         async with stream as response:
             found = {name.lower(): value for name, value in response.headers.items()}
             self._check_coding(found)
@@ -212,9 +213,9 @@ class Transport:
                         # httpx's generators are ended by a cancellation, not by leaving them.
                         scope.cancel()
             self._check_size(size)
-            return Answer(response.status_code, found, b"".join(pieces))
-
-        raise AssertionError("httpx swallowed an exception")
+            answer = Answer(response.status_code, found, b"".join(pieces))
+        assert answer is not None  # httpx swallows no exception
+        return answer
 
     def _check_size(self, size: int) -> None:
         if size > self._max_body_size:
@@ -227,7 +228,8 @@ class Transport:
         coding = headers.get("content-encoding", "identity")
         if coding != "identity":
             raise BadAnswerError(
-                f"the answer of {self.url} is packed ({coding}), which was not asked for"
+                f"the answer of {self.url} is packed ({coding}), which was not asked for: "
+                "is this the URL of the server itself?"
             )
 
 

@@ -15,6 +15,7 @@ from durable_trio import (
     RefusedError,
     RequestError,
     RequestTimeoutError,
+    SendReceipt,
     SerializationError,
     TerminalError,
     UnavailableError,
@@ -242,6 +243,18 @@ def test_a_send_that_is_answered_without_an_id(backend: str, body: bytes) -> Non
     anyio.run(main, backend=backend)
 
 
+@pytest.mark.parametrize("time", [b'"soon"', b"5", b"{}"])
+def test_a_send_whose_time_is_none(backend: str, time: bytes) -> None:
+    """It has been accepted all the same; when it will start is not known."""
+    body = b'{"invocationId": "inv_1", "status": "Accepted", "executionTime": ' + time + b"}"
+
+    async def main() -> None:
+        async with answering(answer(202, body)) as fake, IngressClient(fake.url) as ingress:
+            assert SendReceipt("inv_1", False, None) == await ingress.send(greet)
+
+    anyio.run(main, backend=backend)
+
+
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
@@ -260,6 +273,19 @@ def test_a_query_that_fails(
         async with answering(given) as fake, AdminClient(fake.url) as admin:
             with pytest.raises(error, match=message):
                 await admin.query("SELECT 1")
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("row", [b'{"value": "00"}', b'{"key": "k", "value": "no"}', b"5"])
+def test_state_that_is_answered_strangely(backend: str, row: bytes) -> None:
+    """Rows of something else are told as such."""
+
+    async def main() -> None:
+        rows = answer(200, b'{"rows": [' + row + b"]}")
+        async with answering(rows) as fake, AdminClient(fake.url) as admin:
+            with pytest.raises(BadAnswerError, match=r"state was answered.*admin port"):
+                await admin.get_state("Box", "k")
 
     anyio.run(main, backend=backend)
 

@@ -408,3 +408,15 @@ def test_a_delay_before_a_retry() -> None:
     assert [1, 2, 10] == [delay_before(policy, nothing, count, 0) for count in (1, 2, 9)]
     assert 0.8 == delay_before(policy, nothing, 1, 1)
     assert [5, 5, 10] == [delay_before(policy, busy, count, 0) for count in (1, 2, 9)]
+
+
+def test_a_message_that_is_no_unicode_is_refused_here(backend: str) -> None:
+    """Nothing of it is sent."""
+
+    async def main() -> None:
+        async with answering() as fake, IngressClient(fake.url) as ingress:
+            with pytest.raises(UsageError, match=r"no valid Unicode.*lone surrogates"):
+                await ingress.reject_awakeable("sign_1", "\udcff")
+            assert [] == fake.seen
+
+    anyio.run(main, backend=backend)
