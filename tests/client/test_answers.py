@@ -296,7 +296,7 @@ def test_a_registration_that_is_answered_strangely(backend: str, body: bytes) ->
 
     async def main() -> None:
         async with answering(answer(201, body)) as fake, AdminClient(fake.url) as admin:
-            with pytest.raises(BadAnswerError, match="without a deployment"):
+            with pytest.raises(BadAnswerError, match="expected a deployment with its id"):
                 await admin.register_deployment("http://127.0.0.1:9080")
 
     anyio.run(main, backend=backend)
