@@ -38,7 +38,7 @@ class Background:
         self._closing = False
 
     async def open(self) -> None:
-        """Tasks run from now on."""
+        """Tasks run from now on. It neither waits nor fails."""
         self._group = current_host().open_group()
         group = await self._group.__aenter__()
         group.start_soon(self._serve)

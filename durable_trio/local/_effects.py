@@ -23,7 +23,6 @@ import attrs
 
 from durable_trio._exceptions import UsageError
 from durable_trio._journal._entries import (
-    VOID,
     Attach,
     Call,
     ClearAllState,
@@ -33,16 +32,12 @@ from durable_trio._journal._entries import (
     Completion,
     GetOutput,
     GetPromise,
-    GetState,
-    GetStateKeys,
     OneWayCall,
     PeekPromise,
     SendSignal,
     SetState,
     Signal,
     Sleep,
-    StateKeys,
-    Value,
 )
 from durable_trio._records import DeleteState, PutState
 
@@ -104,7 +99,6 @@ class Effects:
             in_order=True,
         )
         state = Effect(check=self._check_state, now=self._change_state)
-        look = Effect(later=self._read_state, answer=_completion)
         promise = Effect(check=promises.check, later=promises.get, answer=_completion)
         self.table: dict[type[Any], Effect] = {
             Sleep: Effect(now=self._sleep),
@@ -113,8 +107,6 @@ class Effects:
             SetState: state,
             ClearState: state,
             ClearAllState: state,
-            GetState: look,
-            GetStateKeys: look,
             GetPromise: promise,
             PeekPromise: promise,
             CompletePromise: attrs.evolve(promise, later=promises.complete),
@@ -125,7 +117,8 @@ class Effects:
                 check=calling.check_awakeable, now=calling.complete_awakeable
             ),
         }
-        """Commands that are missing here do nothing beyond being journaled."""
+        """Commands that are missing here do nothing beyond being journaled. State is handed over
+        whole, so that nobody asks for it."""
 
     # -- on behalf of an attempt
 
@@ -238,15 +231,6 @@ class Effects:
         else:
             transaction.add(DeleteState(service, key))
         return True
-
-    async def _read_state(self, caller: InvocationRecord, command: GetState | GetStateKeys) -> None:
-        state = await self._engine.store.state(*_object(caller))
-        if isinstance(command, GetStateKeys):
-            self.mail.answer(caller.id, command.completion_id, StateKeys(tuple(sorted(state))))
-        else:
-            content = state.get(command.key)
-            result = VOID if content is None else Value(content)
-            self.mail.answer(caller.id, command.completion_id, result)
 
 
 def _object(record: InvocationRecord) -> tuple[str, str]:

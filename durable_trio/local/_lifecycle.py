@@ -64,12 +64,7 @@ class Lifecycle:
         """Open the store, start what runs in the background, and recover."""
         engine = self.engine
         await engine.store.__aenter__()
-        try:
-            await self._background.open()
-        except BaseException:
-            await engine.store.__aexit__(None, None, None)
-            raise
-
+        await self._background.open()
         self._block = anyio.CancelScope()
         self._block.__enter__()
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import anyio
@@ -13,6 +15,7 @@ from durable_trio import (
     DefinitionError,
     SendReceipt,
     Service,
+    StoreCorruptError,
     StoreError,
     StoreLockedError,
     StoreWriteError,
@@ -21,11 +24,13 @@ from durable_trio import (
 from durable_trio.abc import InvocationStatus
 from durable_trio.local import LocalRuntime
 from durable_trio.testing import MemoryStore
+from durable_trio_file import FileJournal
 
 from .virtual_time import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from durable_trio.abc import JournalStore, Write
 
@@ -197,6 +202,54 @@ async def test_a_store_that_is_in_use_is_not_touched(
             async with app.runtime(store, clock):
                 pytest.fail("it opened")
         assert await runtime.call(app.quick) == "quick"
+
+
+async def test_an_opening_that_is_cancelled_leaves_nothing_behind(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """The store is closed again, and nothing was begun; the next opening goes on."""
+    app = App()
+    async with app.runtime(store, clock, grace=0) as runtime:
+        receipt = await runtime.send(app.steps)
+        await clock.settle()
+    app.events.clear()
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        async with app.runtime(store, clock):
+            pytest.fail("it opened")
+    assert scope.cancelled_caught
+    assert app.events == []
+
+    app.may_finish.set()
+    async with app.runtime(store, clock) as runtime:
+        assert await runtime.attach(receipt.invocation_id, int) == 3
+
+
+async def test_a_store_that_cannot_be_recovered_is_closed_again(tmp_path: Path) -> None:
+    """The error comes out as itself; nothing runs, and nothing is lost."""
+    app = App()
+    store = FileJournal(tmp_path / "journal", synchronous="off")
+    clock = VirtualClock(store)
+    async with app.runtime(store, clock, grace=0) as runtime:
+        receipt = await runtime.send(app.steps)
+        await clock.settle()
+    app.events.clear()
+
+    def write_headers(text: str | None) -> None:
+        with closing(sqlite3.connect(store.path)) as shell, shell:
+            shell.execute("UPDATE invocation SET headers = ?", (text,))
+
+    write_headers("{")
+    for _ in range(2):
+        with pytest.raises(StoreCorruptError, match=receipt.invocation_id):
+            async with app.runtime(store, clock):
+                pytest.fail("it opened")
+    assert app.events == []
+
+    write_headers(None)
+    app.may_finish.set()
+    async with app.runtime(store, clock) as runtime:
+        assert await runtime.attach(receipt.invocation_id, int) == 3
 
 
 async def test_wrong_arguments_are_refused(store: JournalStore) -> None:

@@ -365,3 +365,42 @@ def test_draining() -> None:
 
     assert b"connection: close" in busy.answer(1)
     assert busy.server.closed
+
+
+def test_what_is_done_to_a_stream_that_has_ended() -> None:
+    """Its number means nothing any more: nothing is sent, and the next request is undisturbed."""
+    client = Client()
+    client.send(b"GET /one HTTP/1.1\r\nHost: me\r\n\r\n")
+    client.answer(1)
+    client.send(HEAD + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    use(client.server, 1)
+    assert b"" == client.output()
+
+    client.server.accept(2)
+    assert client.output().startswith(b"HTTP/1.1 100 ")
+
+    client.send(b"ok")
+    assert client.answer(2).endswith(b"\r\n\r\nok")
+
+
+def test_what_is_done_to_a_connection_that_has_ended() -> None:
+    """Nothing is sent on it, whatever the application does."""
+    client = Client()
+    client.send(HEAD + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    client.events += client.server.receive_eof()
+    assert StreamLost(1) in client.events
+    client.output()
+    use(client.server, 1)
+
+    assert b"" == client.output()
+
+
+def use(server: Http1Connection, stream: int) -> None:
+    """All that an application can do with a stream."""
+    server.accept(stream)
+    server.begin(stream)
+    server.credit(stream, 1)
+    server.respond(stream, 200, [])
+    server.write(stream, b"late")
+    server.finish(stream)
+    server.reset(stream)

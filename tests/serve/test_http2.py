@@ -322,3 +322,58 @@ def test_the_same_headers_again() -> None:
         ("404", 20_000),
         ("200", 1),
     ]
+
+
+def test_what_is_done_to_a_stream_that_has_ended() -> None:
+    """Its number means nothing any more: nothing is sent, and the connection goes on."""
+    pair = Pair()
+    lost, other = pair.request(end=False), pair.request()
+    pair.client.reset_stream(lost)
+    pair.turn()
+    assert StreamLost(lost) in pair.events
+    server = pair.server
+    server.accept(lost)
+    server.begin(lost)
+    server.credit(lost, 1)
+    server.respond(lost, 200, [])
+    server.write(lost, b"late")
+    server.finish(lost)
+    server.reset(lost)
+    assert b"" == server.take_output()
+
+    server.respond(other, 200, [])
+    server.finish(other)
+    pair.turn()
+    (ended,) = pair.heard(h2.events.StreamEnded)
+    assert other == ended.stream_id
+
+
+def test_a_request_without_an_authority() -> None:
+    """Its host header says the same, and is handed on once."""
+    pair = Pair()
+    regular = [each for each in REQUEST if each[0] != ":authority"]
+    pair.request(headers=[*regular, ("host", "localhost")])
+
+    (begun,) = pair.told(RequestReceived)
+    assert [(b"host", b"localhost")] == list(begun.head.headers)
+
+
+def test_a_stalled_stream_is_given_time_while_its_client_takes_something() -> None:
+    """What counts is how long nothing went, not how long the response takes."""
+    limits = ServerLimits(send_timeout=10)
+    pair = Pair(limits)
+    pair.client.update_settings({4: 1})
+    pair.turn()
+    stream = pair.request()
+    pair.server.respond(stream, 200, [])
+    pair.server.write(stream, b"slowly")
+    for _ in range(4):
+        pair.turn()
+        pair.tick(6)
+        pair.client.increment_flow_control_window(1, stream)
+    pair.turn()
+
+    assert [b"s", b"l", b"o", b"w", b"l"] == [
+        event.data for event in pair.heard(h2.events.DataReceived)
+    ]
+    assert not pair.told(StreamLost)

@@ -156,7 +156,8 @@ class Http1Connection:
             self._waiting_since = None
             if self._answering:
                 events.append(BodyEnded(self._stream))
-        elif isinstance(event, h11.ConnectionClosed):
+        else:
+            assert isinstance(event, h11.ConnectionClosed)
             events += self._end_all()
 
     def _data(self, data: bytes, events: list[Event]) -> None:
