@@ -26,7 +26,7 @@ from ._protocol import BodyEnded, BodyReceived, RequestReceived
 if TYPE_CHECKING:
     from anyio.abc import ByteStream
 
-    from durable_trio._host import Host, TaskGroup
+    from durable_trio._host import Host, TaskGroup, Tasks
     from durable_trio_restate._endpoint import Endpoint
     from durable_trio_restate._exchange import Exchange
 
@@ -79,16 +79,17 @@ class Connection:
         self._sending_since: float | None = None
         self._closed_at: float | None = None
         self._group: TaskGroup
+        self._attempts: Tasks
         self._scope = host.new_scope()
 
     async def serve(self) -> None:
         """Return when the connection has ended; its attempts have then, too."""
         try:
             with self._scope:
-                async with self._host.open_group() as group:
-                    self._group = group
+                async with self._host.open_group() as group, self._host.open_tasks() as attempts:
+                    self._group, self._attempts = group, attempts
                     await self._read()
-                    group.cancel_scope.cancel()
+                    self._scope.cancel()
         finally:
             for serving in tuple(self._servings.values()):
                 serving.exchange.close()
@@ -219,7 +220,7 @@ class Connection:
         if not serving.begun and serving.exchange.ready:
             http.begin(serving.stream)
             serving.begun = True
-            self._group.start_soon(self._run, http, serving)
+            self._attempts.start_soon(self._run, http, serving)
 
     # -- attempts
 
