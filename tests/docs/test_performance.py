@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +68,22 @@ def test_numbers_have_three_digits(tables: dict[str, Any]) -> None:
     assert [number(value) for value in (0.012345, 1.5, 99.96, 725.4, 18_123.0, 1.5e6)] == [
         *("0.0123", "1.5", "100", "725", "18,100", "1,500,000")
     ]
+
+
+def test_what_a_run_writes_fills_the_table(
+    results: Any, tables: dict[str, Any], tmp_path: Path
+) -> None:
+    """From the benchmark to the page: every figure that the table asks for is there."""
+    written = tmp_path / "run.json"
+    script = ROOT / "benchmarks" / "run.py"
+    command = [sys.executable, str(script), "--only", "concurrency", "--rounds", "1"]
+    subprocess.run([*command, "--json", str(written)], check=True, capture_output=True)
+
+    runs = results.load(written)
+    rows = tables["concurrency"](runs).splitlines()[6:]
+    assert 7 == len(rows)
+    for row in rows:
+        _, _, trio, asyncio, *_ = row.split("|")
+        assert re.search(r"\d", trio), row
+        assert re.search(r"\d", asyncio), row
+    assert "trio" in tables["machine"](runs)
