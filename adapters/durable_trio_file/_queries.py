@@ -121,6 +121,7 @@ def invocations(
     service: str | None = None,
     key: str | None = None,
     status: frozenset[abc.InvocationStatus] | None = None,
+    before: int | None = None,
     limit: int | None = None,
 ) -> list[abc.InvocationRecord]:
     conditions = ["1"]
@@ -134,6 +135,9 @@ def invocations(
     if status is not None:
         conditions.append(f"status IN ({', '.join('?' * len(status))})")
         values.extend(sorted(each.value for each in status))
+    if before is not None:
+        conditions.append("sequence < ?")
+        values.append(before)
     values.append(_EVERYTHING if limit is None else limit)
     sql = f"{_RECORD} WHERE {' AND '.join(conditions)} ORDER BY sequence DESC LIMIT ?"
     return [record_of(row) for row in connection.execute(sql, values).fetchall()]

@@ -68,12 +68,13 @@ class FileJournalReader:
         service: str | None = None,
         key: str | None = None,
         status: frozenset[abc.InvocationStatus] | None = None,
+        before: int | None = None,
         limit: int | None = None,
     ) -> Sequence[abc.InvocationRecord]:
-        """Records that match, newest first."""
+        """Records that match, newest first. ``before`` leaves out those from that ``sequence`` on."""
         return self._ask(
             lambda file: _queries.invocations(
-                file, service=service, key=key, status=status, limit=limit
+                file, service=service, key=key, status=status, before=before, limit=limit
             )
         )
 

@@ -14,7 +14,7 @@ _backend   --backend                        _output     standard output
 
 How a journal reads is ``durable_trio._transcript``'s.
 
-Nothing is imported here until the command runs: it needs the extra ``cli``.
+Nothing is imported here until the command runs, and only what it runs: it needs the extra ``cli``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ def main() -> None:
     """Run the command and exit."""
     try:
         from ._app import run
+
+        run()
     except ModuleNotFoundError as exc:
         if exc.name not in _NEEDED:
             raise
@@ -37,4 +39,3 @@ def main() -> None:
             f"durable-trio: the command needs {exc.name}, which is not installed. "
             'Install it with: pip install "durable-trio[cli]"'
         )
-    run()

@@ -1,28 +1,68 @@
 """The command and what it consists of.
 
-Owns the group, the order in which commands are listed, and the last resort for errors.
+Owns the group, where each command is, the order in which they are listed, and the last resort
+for errors.
 
  1. An error of ours is one line on stderr and an exit code, never a traceback.
+ 2. A command is imported when it is asked for: a look at a journal does not wait for HTTP.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from durable_trio._exceptions import DurableTrioError
 
-from . import _call, _check, _control, _export, _ls, _replay, _run, _serve, _show
 from ._exits import INTERRUPTED, Exit, code_of, complain
 from ._output import colours_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
+
+
+_PLACES: Final = {
+    "run": "_run.run",
+    "serve": "_serve.serve",
+    "call": "_call.call",
+    "attach": "_call.attach",
+    "output": "_call.output",
+    "cancel": "_control.cancel",
+    "kill": "_control.kill",
+    "pause": "_control.pause",
+    "resume": "_control.resume",
+    "purge": "_control.purge",
+    "resolve": "_control.resolve",
+    "reject": "_control.reject",
+    "signal": "_control.signal",
+    "ls": "_ls.ls",
+    "show": "_show.show",
+    "export": "_export.export",
+    "replay": "_replay.replay_command",
+    "check": "_check.check",
+}
+
+
+class OnDemand(Mapping[str, click.Command]):
+    """The commands by name."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, _, attribute = _PLACES[name].partition(".")
+        found: click.Command = getattr(import_module(f".{module}", __package__), attribute)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
 
 
 class Commands(click.Group):
-    """A group that lists its commands in the order in which they were added."""
+    """A group that lists its commands in the order in which they were written down."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         return list(self.commands)
@@ -39,6 +79,7 @@ class Commands(click.Group):
 
 @click.group(
     cls=Commands,
+    commands=OnDemand(),
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 not ready, 5 no answer,
@@ -49,18 +90,6 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 not ready, 5 no answer
 def app(context: click.Context) -> None:
     """Durable handlers: serve them, call them, look at their journals."""
     context.color = colours_wanted()
-
-
-def _add(commands: Iterable[click.Command]) -> None:
-    for command in commands:
-        app.add_command(command)
-
-
-_add([_run.run, _serve.serve, _call.call, _call.attach, _call.output])
-_add([_control.cancel, _control.kill, _control.pause, _control.resume, _control.purge])
-_add([_control.resolve, _control.reject, _control.signal])
-_add([_ls.ls, _show.show, _export.export])
-_add([_replay.replay_command, _check.check])
 
 
 def run() -> None:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
-from ._exits import USAGE, Exit
+from durable_trio._transcript._text import plain
+
+from ._exits import NOT_FOUND, USAGE, Exit
 
 if TYPE_CHECKING:
     import socket
@@ -54,6 +56,7 @@ class Reader(Protocol):
         service: str | None = None,
         key: str | None = None,
         status: frozenset[InvocationStatus] | None = None,
+        before: int | None = None,
         limit: int | None = None,
     ) -> Sequence[InvocationRecord]: ...
 
@@ -117,6 +120,19 @@ def open_reader(path: Path) -> Reader:
     """A view of the journal at ``path``."""
     reader: Reader = _factory("durable_trio.readers", _FILE)(path)
     return reader
+
+
+def find(reader: Reader, invocation_id: str, journal: Path) -> InvocationRecord:
+    """The invocation with this id, or whose id begins like it."""
+    record = reader.invocation(invocation_id)
+    if record is None:
+        raise Exit(
+            f"no invocation in {journal} has an id that is or begins with "
+            f"{plain(invocation_id)!r}: see durable-trio ls --journal {journal}",
+            NOT_FOUND,
+        )
+
+    return record
 
 
 def open_server(url: str) -> Server:

@@ -15,7 +15,7 @@ from durable_trio._transcript._describe import target_name
 from durable_trio._transcript._text import instant, moment, payload, plain, shortened
 from durable_trio.abc import Failure
 
-from ._files import journal_option, open_reader
+from ._files import find, journal_option, open_reader
 from ._output import page
 from ._progress import progress
 
@@ -44,6 +44,7 @@ _FAILING: Final = frozenset({InvocationStatus.BACKING_OFF, InvocationStatus.PAUS
     show_default=True,
     help="At most so many, the newest.",
 )
+@click.option("--before", metavar="ID", help="Only older ones than this: the next page.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def ls(
     journal: Path,
@@ -51,6 +52,7 @@ def ls(
     service: str | None,
     key: str | None,
     limit: int,
+    before: str | None,
     *,
     as_json: bool,
 ) -> None:
@@ -60,8 +62,13 @@ def ls(
     """
     wanted = frozenset(InvocationStatus(each) for each in statuses) or None
     with progress(f"reading {journal}"), open_reader(journal) as reader:
-        # One more tells whether there are more.
-        records = reader.invocations(service=service, key=key, status=wanted, limit=limit + 1)
+        records = reader.invocations(
+            service=service,
+            key=key,
+            status=wanted,
+            before=None if before is None else find(reader, before, journal).sequence,
+            limit=limit + 1,  # one more tells whether there are more
+        )
     if as_json:
         page(_json.write(_fields(record)).decode() for record in records[:limit])
         return
@@ -72,7 +79,11 @@ def ls(
     if not rows:
         click.echo("no invocations", err=True)
     elif len(records) > limit:
-        click.echo(f"... and older ones: --limit shows more than {limit}", err=True)
+        last = records[limit - 1].id
+        click.echo(
+            f"... and older ones: --limit shows more than {limit}, --before {last} the next",
+            err=True,
+        )
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:

@@ -18,8 +18,7 @@ from durable_trio._transcript._tree import Branch, Fate, Step, build_tree
 from durable_trio.abc import Failure
 
 from . import _output as output
-from ._exits import NOT_FOUND, Exit
-from ._files import journal_option, open_reader
+from ._files import find, journal_option, open_reader
 from ._ls import standing
 from ._output import standard_output
 from ._progress import progress
@@ -84,19 +83,6 @@ def show(invocation_id: str, journal: Path, *, full: bool) -> None:
     with standard_output() as stream:
         glyphs = _glyphs(stream)
     output.page(page(record, entries, timers, holder, glyphs=glyphs, full=full))
-
-
-def find(reader: Reader, invocation_id: str, journal: Path) -> InvocationRecord:
-    """The invocation with this id, or whose id begins like it."""
-    record = reader.invocation(invocation_id)
-    if record is None:
-        raise Exit(
-            f"no invocation in {journal} has an id that is or begins with "
-            f"{plain(invocation_id)!r}: see durable-trio ls --journal {journal}",
-            NOT_FOUND,
-        )
-
-    return record
 
 
 def page(

@@ -16,9 +16,8 @@ from durable_trio.abc import InvocationStatus
 from durable_trio.testing import RecordedJournal
 
 from ._exits import NOT_FOUND, USAGE, Exit
-from ._files import open_reader, open_server
+from ._files import find, open_reader, open_server
 from ._progress import progress
-from ._show import find
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -75,6 +75,31 @@ def test_the_core_imports_nothing_of_it() -> None:
     assert "[]\n" == result.stdout, result.stderr
 
 
+def test_a_command_imports_what_it_needs(tmp_path: Path) -> None:
+    """A look at a journal waits for no HTTP: neither the clients nor the ingress."""
+    result = python(
+        "import atexit, sys\n"
+        "def tell():\n"
+        "    print([name for name in ('httpx', 'h11', 'durable_trio.local.http') if name in sys.modules])\n"
+        "atexit.register(tell)\n"
+        f"sys.argv = ['durable-trio', 'ls', '--journal', {str(tmp_path / 'none')!r}]\n"
+        "from durable_trio._cli import main\n"
+        "main()"
+    )
+
+    assert 14 == result.returncode
+    assert "[]\n" == result.stdout, result.stderr
+
+
+def test_an_unknown_command_is_told() -> None:
+    """With the one that is like it."""
+    result = CliRunner().invoke(app, ["lss"])
+
+    assert 2 == result.exit_code
+    assert "No such command 'lss'" in result.stderr
+    assert "'ls'" in result.stderr
+
+
 def test_every_command_explains_itself() -> None:
     """With arguments and options."""
     for name, command in app.commands.items():

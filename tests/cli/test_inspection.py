@@ -110,13 +110,17 @@ def test_the_list_is_filtered(journal: Path) -> None:
     assert [name_of(8), name_of(5)] == ids("--status", "running", "--status", "paused")
     assert [name_of(2)] == ids("--key", "k")
     assert [name_of(8), name_of(7)] == ids("--limit", 2)
+    assert [name_of(6), name_of(5)] == ids("--limit", 2, "--before", name_of(7))
+    assert [] == ids("--before", name_of(1)[:12])
     assert [] == ids("--service", "Nobody")
 
 
 def test_the_list_says_when_it_is_cut(journal: Path) -> None:
     """On stderr, where it does not disturb a pipe."""
     assert "--limit" in look("ls", "--journal", journal, "--limit", 7).stderr
+    assert f"--before {name_of(2)}" in look("ls", "--journal", journal, "--limit", 7).stderr
     assert "" == look("ls", "--journal", journal, "--limit", 8).stderr
+    assert 3 == look("ls", "--journal", journal, "--before", "inv_1zz").exit_code
     assert "no invocations" in look("ls", "--journal", journal, "--service", "Nobody").stderr
 
 
