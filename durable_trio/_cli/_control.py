@@ -23,6 +23,10 @@ _DONE: Final = {
     "purge": "forgotten",
 }
 
+_NO_SUCH_PATH: Final = "service 'invocations' not found"
+"""What the ingress of a Restate server says to an operator."""
+_ADMIN_PORT: Final = "A Restate server is administered at its admin port: say --url, 9070 unless it was set otherwise."
+
 _TEXT: Final = [("content-type", "text/plain")]
 
 
@@ -36,6 +40,9 @@ def _action(name: str, help_text: str) -> click.Command:
             try:
                 request(url, "PATCH", invocation_path(invocation_id, name))
             except Exit as error:
+                if _NO_SUCH_PATH in str(error):
+                    raise Exit(f"{error} {_ADMIN_PORT}", error.code) from error
+
                 if len(invocation_ids) == 1 or error.code == NO_ANSWER:
                     raise
 

@@ -5,22 +5,24 @@ Owns the options, and the export's form of what was found.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import click
 
+from durable_trio._exceptions import RefusedError
 from durable_trio._transcript._text import plain
 from durable_trio.abc import InvocationStatus
 from durable_trio.testing import RecordedJournal
 
-from ._exits import NOT_FOUND, USAGE, Exit
+from ._exits import NOT_FOUND, USAGE, Exit, refused
 from ._files import find, open_reader, open_server
 from ._progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from durable_trio.abc import Entry, InvocationRecord, JournalHeader
 
@@ -67,9 +69,22 @@ def read_journal(invocation_id: str, file: Path | None, admin: str | None) -> Re
     return _of_server(invocation_id, *found)
 
 
+_ELSEWHERE: Final = "Is that the admin port of a Restate server, 9070 unless it was set otherwise?"
+
+
+@contextmanager
+def _admin_port(url: str) -> Generator[None]:
+    try:
+        yield
+    except RefusedError as error:
+        message = f"{url} refused: {error.code} {plain(error.message)}. {_ELSEWHERE}"
+        raise Exit(message, refused(error.code)) from error
+
+
 async def _ask(admin: str, invocation_id: str) -> tuple[JournalHeader, Sequence[Entry]] | None:
-    async with open_server(admin) as server:
-        return await server.journal(invocation_id)
+    with _admin_port(admin):
+        async with open_server(admin) as server:
+            return await server.journal(invocation_id)
 
 
 def read_unfinished(file: Path | None, admin: str | None) -> Iterator[RecordedJournal]:
@@ -87,8 +102,11 @@ def read_unfinished(file: Path | None, admin: str | None) -> Iterator[RecordedJo
 
 
 async def _ask_unfinished(admin: str) -> list[RecordedJournal]:
-    async with open_server(admin) as server:
-        return [RecordedJournal(header, entries) async for header, entries in server.unfinished()]
+    with _admin_port(admin):
+        async with open_server(admin) as server:
+            return [
+                RecordedJournal(header, entries) async for header, entries in server.unfinished()
+            ]
 
 
 def _of_record(reader: Reader, record: InvocationRecord) -> RecordedJournal:
