@@ -153,7 +153,7 @@ THEMES: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
             (
                 "InvocationRecord InvocationStatus Timer TimerKind Waiter StateEntry Write "
                 "AppendEntries DeliverNotification PutInvocation DeleteInvocation DeleteJournal "
-                "PutState DeleteState PutTimer DeleteTimer PutWaiter DeleteWaiters PutPromise "
+                "PutState DeleteState PutTimer DeleteTimer PutWaiter DeleteWaiters DeleteWaiter PutPromise "
                 "DeletePromises PutPromiseWaiter DeletePromiseWaiters"
             ),
         ),

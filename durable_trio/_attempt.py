@@ -20,6 +20,7 @@ import contextvars
 import math
 from collections import deque
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -226,7 +227,7 @@ class Attempt:
             scope=task.scope,
             leaf=completion_id,
         )
-        future._on_cancel(lambda: self.ledger.forget(completion_id))
+        future._on_cancel(partial(self.ledger.forget, completion_id))
         self.ledger.expect(completion_id, future, _no_value)
         return future, command.wake_up_time / 1000
 
@@ -237,12 +238,18 @@ class Attempt:
         decode: Callable[[Any], Any],
         *,
         scoped: bool = True,
+        enlisted: bool = False,
     ) -> DurableFuture[Any]:
-        """The future that a completion ends; in the running task's scope, or in none."""
+        """The future that a completion ends; in the running task's scope, or in none.
+
+        ``enlisted``: it is among those who wait for somebody else, until it is cancelled.
+        """
         scope = running_task(name).scope if scoped else None
         future: DurableFuture[Any] = DurableFuture(
             self.scheduler, name, scope=scope, leaf=completion_id
         )
+        if enlisted:
+            future._on_cancel(partial(self.ledger.forget, completion_id))
         self.ledger.expect(completion_id, future, decode)
         return future
 

@@ -96,7 +96,9 @@ class InvocationHandle:
         ledger, serde = self._attempt.ledger, serde_for(type)
         completion_id = ledger.allocate()
         ledger.issue(Attach(self._target, completion_id, task.entry_name("")))
-        return self._attempt.future("attach", completion_id, lambda result: _decoded(serde, result))
+        return self._attempt.future(
+            "attach", completion_id, lambda result: _decoded(serde, result), enlisted=True
+        )
 
     @overload
     def output(self, type: type[T]) -> DurableFuture[T | NotReady]: ...

@@ -39,7 +39,9 @@ class DurablePromise(Generic[T]):
         task = self._attempt.running_task("DurablePromise.get")
         completion_id = self._attempt.ledger.allocate()
         self._attempt.ledger.issue(GetPromise(self._name, completion_id, task.entry_name("")))
-        return self._attempt.future(f"promise {self._name}", completion_id, self._decode)
+        return self._attempt.future(
+            f"promise {self._name}", completion_id, self._decode, enlisted=True
+        )
 
     def peek(self) -> DurableFuture[T | NotReady]:
         """Its value if it is completed, ``NOT_READY`` otherwise. ``TerminalError`` if rejected."""

@@ -220,6 +220,13 @@ class DeleteWaiters:
 
 
 @attrs.frozen
+class DeleteWaiter:
+    """``waiter`` waits no longer, for an invocation or a promise; none there is no error."""
+
+    waiter: Waiter
+
+
+@attrs.frozen
 class PutPromise:
     """The promise is completed. Only ever written once per name."""
 
@@ -268,6 +275,7 @@ Write: TypeAlias = (
     | DeleteTimer
     | PutWaiter
     | DeleteWaiters
+    | DeleteWaiter
     | PutPromise
     | DeletePromises
     | PutPromiseWaiter

@@ -70,6 +70,7 @@ from ._records import DeletePromises as DeletePromises
 from ._records import DeletePromiseWaiters as DeletePromiseWaiters
 from ._records import DeleteState as DeleteState
 from ._records import DeleteTimer as DeleteTimer
+from ._records import DeleteWaiter as DeleteWaiter
 from ._records import DeleteWaiters as DeleteWaiters
 from ._records import DeliverNotification as DeliverNotification
 from ._records import InvocationRecord as InvocationRecord

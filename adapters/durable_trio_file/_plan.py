@@ -47,12 +47,14 @@ class Lane(enum.IntEnum):
     DELETE_WAITERS = 9
     PUT_PROMISE = 10
     PUT_PROMISE_WAITER = 11
-    DELETE_PROMISE_WAITERS = 12
-    DELETE_PROMISES = 13
-    DELETE_ALL_PROMISE_WAITERS = 14
-    DELETE_ENTRIES = 15
-    DELETE_TIMERS = 16
-    DELETE_INVOCATION = 17
+    DELETE_WAITER = 12
+    LEAVE_PROMISE = 13
+    DELETE_PROMISE_WAITERS = 14
+    DELETE_PROMISES = 15
+    DELETE_ALL_PROMISE_WAITERS = 16
+    DELETE_ENTRIES = 17
+    DELETE_TIMERS = 18
+    DELETE_INVOCATION = 19
 
 
 def _sized(row: str, separator: str, sql: str) -> tuple[tuple[int, str], ...]:
@@ -103,6 +105,8 @@ STATEMENTS: Final[dict[Lane, tuple[tuple[int, str], ...]]] = {
         "invocation_id",
         "completion_id",
     ),
+    Lane.DELETE_WAITER: _delete("waiter", "invocation_id", "completion_id"),
+    Lane.LEAVE_PROMISE: _delete("promise_waiter", "invocation_id", "completion_id"),
     Lane.DELETE_PROMISE_WAITERS: _delete("promise_waiter", "service", "key", "name"),
     Lane.DELETE_PROMISES: _delete("promise", "service", "key"),
     Lane.DELETE_ALL_PROMISE_WAITERS: _delete("promise_waiter", "service", "key"),
@@ -250,11 +254,19 @@ def _delete_timer(write: abc.DeleteTimer) -> tuple[Op, ...]:
 def _put_waiter(write: abc.PutWaiter) -> tuple[Op, ...]:
     waiter = write.waiter
     row = text(write.target), text(waiter.invocation_id), waiter.completion_id
-    return (Op(Lane.PUT_WAITER, (("waiter", write.target),), [row]),)
+    touches = ("waiter", write.target), ("waiter of", waiter.invocation_id)
+    return (Op(Lane.PUT_WAITER, touches, [row]),)
 
 
 def _delete_waiters(write: abc.DeleteWaiters) -> tuple[Op, ...]:
     return (Op(Lane.DELETE_WAITERS, (("waiter", write.target),), [(text(write.target),)]),)
+
+
+def _delete_waiter(write: abc.DeleteWaiter) -> tuple[Op, ...]:
+    waiter = write.waiter
+    touches = (("waiter of", waiter.invocation_id),)
+    row = [(text(waiter.invocation_id), waiter.completion_id)]
+    return Op(Lane.DELETE_WAITER, touches, row), Op(Lane.LEAVE_PROMISE, touches, row)
 
 
 def _put_promise(write: abc.PutPromise) -> tuple[Op, ...]:
@@ -279,7 +291,8 @@ def _put_promise_waiter(write: abc.PutPromiseWaiter) -> tuple[Op, ...]:
     service, key = text(write.service), text(write.key)
     waiter = write.waiter
     row = service, key, text(write.name), text(waiter.invocation_id), waiter.completion_id
-    return (Op(Lane.PUT_PROMISE_WAITER, (("promise_waiter", service, key),), [row]),)
+    touches = ("promise_waiter", service, key), ("waiter of", waiter.invocation_id)
+    return (Op(Lane.PUT_PROMISE_WAITER, touches, [row]),)
 
 
 def _delete_promise_waiters(write: abc.DeletePromiseWaiters) -> tuple[Op, ...]:
@@ -300,6 +313,7 @@ _OPS: Final[dict[type, Callable[[Any], tuple[Op, ...]]]] = {
     abc.DeleteTimer: _delete_timer,
     abc.PutWaiter: _put_waiter,
     abc.DeleteWaiters: _delete_waiters,
+    abc.DeleteWaiter: _delete_waiter,
     abc.PutPromise: _put_promise,
     abc.DeletePromises: _delete_promises,
     abc.PutPromiseWaiter: _put_promise_waiter,

@@ -135,6 +135,11 @@ INDEXES: Final[tuple[str, ...]] = (
     ),
     "CREATE INDEX IF NOT EXISTS entry_by_invocation ON entry (invocation_id)",
     "CREATE INDEX IF NOT EXISTS timer_by_due ON timer (due)",
+    "CREATE INDEX IF NOT EXISTS waiter_by_who ON waiter (invocation_id, completion_id)",
+    (
+        "CREATE INDEX IF NOT EXISTS promise_waiter_by_who"
+        " ON promise_waiter (invocation_id, completion_id)"
+    ),
 )
 
 

@@ -35,8 +35,8 @@ from durable_trio._records import (
 
 from ._ids import to_text
 from ._live import LiveInvocation, Phase
-from ._sleeps import Sleeps
 from ._texts import check_texts
+from ._waits import Waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,11 +179,11 @@ class Admissions:
             transaction.add(PutTimer(timer))
             engine.timers.add(timer)
         elif status is InvocationStatus.RUNNING:
-            waiters = [] if waiter is None else [waiter]
+            waiters = {} if waiter is None else {waiter: None}
             live = LiveInvocation(
                 record,
                 Phase.ADMITTED,
-                Sleeps(invocation_id, engine.timers),
+                Waits(invocation_id, engine.timers),
                 recorded=entries,
                 waiters=waiters,
             )

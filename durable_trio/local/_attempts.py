@@ -37,7 +37,7 @@ from durable_trio._invocation import (
 
 from ._journal import AttemptJournal
 from ._live import Phase
-from ._sleeps import Sleeps, sleeping
+from ._waits import Waits, unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -142,8 +142,8 @@ class Attempts:
             entries = await engine.store.journal(live.id)
             waiters = await engine.store.waiters(live.id)
         live.recorded = entries
-        live.waiters = list(waiters)
-        live.sleeps = Sleeps(live.id, engine.timers, sleeping(entries))
+        live.waiters = dict.fromkeys(waiters)
+        live.waits = Waits(live.id, engine.timers, unanswered(entries))
         self._effects.resume(live, entries)
 
     async def _state(self, live: LiveInvocation) -> Mapping[str, bytes]:

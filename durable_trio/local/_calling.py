@@ -6,7 +6,8 @@ Owns what these commands do. How an invocation is created is ``_admission.py``'s
     looked up first. A call that can find somebody else's invocation (an idempotency key,
     a workflow) holds the identity's lock while it looks, creates or attaches.
  2. Who waits for an invocation is known to it, in memory and in the store, before it can
-    complete: while an invocation's lock is held, nobody comes into memory to complete.
+    complete: while an invocation's lock is shared, nobody comes into memory to complete.
+    Any number of them join at once: each looks at the record, and nobody at the others.
 """
 
 from __future__ import annotations
@@ -34,8 +35,6 @@ from ._ids import RAW_SIZE, to_raw, to_text
 from ._texts import check_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from durable_trio._handler import AnyHandler
     from durable_trio._journal._entries import (
         Attach,
@@ -179,8 +178,7 @@ class Calling:
                 return None
 
             identity = (target.workflow, target.key, main.name, None)
-        async with self._engine.locks.hold(identity):
-            record = await self._engine.store.find(*identity)
+        record = await self._engine.store.find(*identity)
         return None if record is None else record.id
 
     async def _join(self, target_id: str, waiter: Waiter, *before: Notification) -> None:
@@ -189,25 +187,23 @@ class Calling:
         The notifications ``before`` reach it first, in the same transaction.
         """
         lives, store = self._engine.lives, self._engine.store
-        async with self._engine.locks.hold(target_id):
+        async with self._engine.locks.share(target_id):
             target: InvocationRecord | None = None
-            waiters: Sequence[Waiter] = ()
             if target_id not in lives:
                 target = await store.invocation(target_id)
-                waiters = await store.waiters(target_id)
             live = lives.get(target_id)
             if live is not None:
-                target, waiters = live.record, live.waiters
+                target = live.record
             transaction = self._mail.transaction()
             for notification in before:
                 transaction.post(waiter.invocation_id, notification)
             result = _NOT_FOUND if target is None else target.result
             if result is not None:
                 transaction.post(waiter.invocation_id, Completion(waiter.completion_id, result))
-            elif waiter not in waiters:
+            elif live is None or waiter not in live.waiters:
                 transaction.add(PutWaiter(target_id, waiter))
                 if live is not None:
-                    live.waiters.append(waiter)
+                    live.waiters[waiter] = None
             transaction.commit()
 
     def check_target(self, _live: LiveInvocation, command: Attach | GetOutput) -> None:

@@ -38,8 +38,8 @@ from durable_trio._services import ServiceKind
 from ._endings import KILLED, resumed
 from ._ids import to_raw
 from ._mail import Wake
-from ._sleeps import sleeping
 from ._texts import check_texts
+from ._waits import unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -236,8 +236,7 @@ class Control:
             for kind in (TimerKind.RETRY, TimerKind.START):
                 engine.timers.remove(invocation_id, kind)
                 transaction.add(DeleteTimer(invocation_id, kind))
-            sleeps = [sleep.completion_id for sleep in sleeping(entries)]
-            dispatcher.endings.retire(transaction, record, KILLED, waiters, sleeps)
+            dispatcher.endings.retire(transaction, record, KILLED, waiters, unanswered(entries))
             dispatcher.release(record)
             return _unanswered(entries)
 

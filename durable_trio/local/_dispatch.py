@@ -40,7 +40,7 @@ from ._endings import CANCELLED, Endings, paused_error
 from ._live import LiveInvocation, Phase
 from ._mail import Mail, Wake
 from ._retention import Retention
-from ._sleeps import Sleeps
+from ._waits import Waits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +141,7 @@ class Dispatcher:
         transaction.add(DeleteTimer(target, TimerKind.SLEEP, completion_id))
         live = self._engine.lives.get(target)
         if live is not None:
-            live.sleeps.fired(completion_id)
+            live.waits.answered(completion_id)
 
     # -- keys
 
@@ -286,7 +286,7 @@ class Dispatcher:
         if running != record:
             transaction.add(PutInvocation(running))
         live = engine.lives[record.id] = LiveInvocation(
-            running, Phase.LOADING, Sleeps(record.id, engine.timers)
+            running, Phase.LOADING, Waits(record.id, engine.timers)
         )
         return live
 

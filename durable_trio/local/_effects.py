@@ -44,12 +44,13 @@ from durable_trio._records import DeleteState, PutState
 from ._calling import Calling
 from ._promises import Promises
 from ._texts import check_texts
+from ._waits import PLACES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from durable_trio._journal._entries import Command, Entry
-    from durable_trio._records import InvocationRecord
+    from durable_trio._journal._entries import AwaitTree, Command, Entry
+    from durable_trio._records import InvocationRecord, Write
 
     from ._admission import Admissions
     from ._engine import Engine
@@ -84,7 +85,7 @@ class Effects:
 
     def __init__(self, engine: Engine, mail: Mail, admissions: Admissions) -> None:
         self._engine = engine
-        self._queues: dict[str, deque[tuple[InvocationRecord, Command]]] = {}
+        self._queues: dict[str, deque[Callable[[], Awaitable[None]]]] = {}
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._drained: dict[str, anyio.Event] = {}
         self.mail: Mail = mail
@@ -140,6 +141,8 @@ class Effects:
             if effect is None:
                 continue
 
+            if isinstance(entry, PLACES):
+                live.waits.started(entry)
             now = effect.now
             if effect.in_order and live.id in self._queues:
                 now = None
@@ -147,14 +150,39 @@ class Effects:
                 self._enqueue(live.record, entry)
         return entries
 
+    def ensure(self, live: LiveInvocation, awaiting: AwaitTree) -> None:
+        """Put once more what a recorded command left in the store and an attempt comes to."""
+        timers: list[Write] = []
+        for wait in live.waits.ensure(awaiting):
+            if isinstance(wait, Sleep):
+                timers.append(live.waits.start(wait))
+            else:
+                live.waits.started(wait)
+                self._enqueue(live.record, wait)
+        if timers:
+            self._engine.store.write(timers, urgent=False)
+
+    def withdraw(self, live: LiveInvocation, transaction: Transaction) -> None:
+        """Remove what is in the store because of waits that were forgotten."""
+        removals = list(live.waits.removals())
+        queue = self._queues.get(live.id)
+        if removals and queue is not None:
+            # What is to be removed may be put by what is still in the queue.
+            queue.append(partial(self._write, removals))
+        else:
+            transaction.add(*removals)
+
     def resume(self, live: LiveInvocation, journal: Sequence[Entry]) -> None:
-        """Apply what a journal says was done and no completion says was applied."""
+        """Apply what a journal says was done and no completion says was applied.
+
+        Waits are applied when an attempt comes to them: it may have given them up.
+        """
         if live.id in self._queues:
             return
 
         answered = {entry.completion_id for entry in journal if isinstance(entry, Completion)}
         for entry in journal:
-            if not isinstance(entry, Completion | Signal):
+            if not isinstance(entry, (Completion, Signal, *PLACES)):
                 answer = self.table.get(type(entry), _NO_EFFECT).answer
                 if answer is not None and answer(entry) not in answered:
                     self._enqueue(live.record, entry)
@@ -176,12 +204,15 @@ class Effects:
             scope.cancel()
 
     def _enqueue(self, record: InvocationRecord, command: Command) -> None:
+        later = self.table[type(command)].later
+        assert later is not None
+        step = partial(later, record, command)
         queue = self._queues.get(record.id)
         if queue is not None:
-            queue.append((record, command))
+            queue.append(step)
             return
 
-        self._queues[record.id] = deque([(record, command)])
+        self._queues[record.id] = deque([step])
         self._engine.spawn(partial(self._work, record.id))
 
     async def _work(self, invocation_id: str) -> None:
@@ -189,10 +220,7 @@ class Effects:
         try:
             with anyio.CancelScope() as self._scopes[invocation_id]:
                 while queue:
-                    record, command = queue[0]
-                    later = self.table[type(command)].later
-                    assert later is not None
-                    await later(record, command)
+                    await queue[0]()
                     if queue:
                         queue.popleft()
         finally:
@@ -202,12 +230,15 @@ class Effects:
             if drained is not None:
                 drained.set()
 
+    async def _write(self, writes: Sequence[Write]) -> None:
+        self._engine.store.write(writes, urgent=False)
+
     # -- time and state
 
     def _sleep(
         self, live: LiveInvocation, command: Sleep, transaction: Transaction, _: list[Entry]
     ) -> bool:
-        transaction.add(live.sleeps.start(command))
+        transaction.add(live.waits.start(command))
         return True
 
     def _check_state(self, live: LiveInvocation, command: StateChange) -> None:

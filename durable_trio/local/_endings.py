@@ -37,7 +37,6 @@ from durable_trio._records import (
     DeleteInvocation,
     DeletePromises,
     DeleteState,
-    DeleteTimer,
     DeleteWaiters,
     InvocationRecord,
     InvocationStatus,
@@ -48,8 +47,10 @@ from durable_trio._records import (
 )
 from durable_trio._retry import InvocationRetryPolicy
 
+from ._waits import removal
+
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from durable_trio._handler import AnyHandler
     from durable_trio._invocation import AttemptFailed
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from ._engine import Engine
     from ._live import LiveInvocation
     from ._mail import Mail, Transaction
+    from ._waits import Wait
 
 _log = logging.getLogger("durable_trio.local")
 
@@ -86,7 +88,7 @@ class Endings:
         """The handler ended."""
         transaction = self._mail.transaction()
         _take(live, transaction)
-        self.retire(transaction, live.record, result, live.waiters, live.sleeps.outstanding)
+        self.retire(transaction, live.record, result, live.waiters, live.waits.outstanding)
 
     def suspended(self, live: LiveInvocation) -> None:
         """It waits, and leaves memory."""
@@ -127,7 +129,7 @@ class Endings:
         transaction = self._mail.transaction()
         _take(live, transaction)
         if complete:
-            self.retire(transaction, record, end.failure, live.waiters, live.sleeps.outstanding)
+            self.retire(transaction, record, end.failure, live.waiters, live.waits.outstanding)
             return True
 
         if pause:
@@ -168,7 +170,7 @@ class Endings:
         record: InvocationRecord,
         result: Value | Failure,
         waiters: Collection[Waiter],
-        sleeps: Collection[int] = (),
+        waits: Iterable[Wait] = (),
     ) -> None:
         """Complete an invocation, answer everybody, and commit. Its key is not released."""
         engine, now = self._engine, self._engine.clock.now()
@@ -190,10 +192,7 @@ class Endings:
             engine.timers.add(expiry)
             if waiters:
                 transaction.add(DeleteWaiters(record.id))
-            for completion_id in sleeps:
-                transaction.add(DeleteTimer(record.id, TimerKind.SLEEP, completion_id))
-        for completion_id in sleeps:
-            engine.timers.remove(record.id, TimerKind.SLEEP, completion_id)
+        transaction.add(*(removal(record.id, wait, engine.timers) for wait in waits))
         for waiter in waiters:
             transaction.post(waiter.invocation_id, Completion(waiter.completion_id, result))
         observed = record.id in engine.observers

@@ -92,10 +92,10 @@ class AttemptJournal:
             self._write()
 
     def forget(self, completion_id: int) -> None:
-        """Remove the timer that nobody waits for."""
+        """Remove what is stored because of a wait that nobody waits for any more."""
         attempt = self._live.attempt
-        if attempt is not None and not attempt.is_replaying:
-            self._live.sleeps.forget(completion_id)
+        if attempt is not None:
+            self._live.waits.forget(completion_id, replaying=attempt.is_replaying)
 
     def flush(self, awaiting: Callable[[], AwaitTree], *, executing: bool) -> None:
         """Write what was appended. The attempt is idle from now on, unless a body executes."""
@@ -104,11 +104,9 @@ class AttemptJournal:
             # After its output the attempt ends at once, and that is written together with it.
             return
 
-        if live.sleeps.unsure:
-            timers = list(live.sleeps.ensure(awaiting()))
-            if timers:
-                self._engine.store.write(timers, urgent=False)
-        if self._effective or live.sleeps.forgotten:
+        if live.waits.unsure:
+            self._effects.ensure(live, awaiting())
+        if self._effective or live.waits.forgotten:
             self.write_effects()
         elif buffer:
             self._write()
@@ -119,7 +117,7 @@ class AttemptJournal:
 
     def write_effects(self) -> None:
         """Write what is buffered if it does more than be journaled."""
-        if self._effective or self._live.sleeps.forgotten:
+        if self._effective or self._live.waits.forgotten:
             transaction = self._effects.mail.transaction()
             self.take(transaction)
             transaction.commit(urgent=transaction.has_consequences)
@@ -133,7 +131,7 @@ class AttemptJournal:
         """
         self._buffer = list(self._proposed)
         self._effective = False
-        self._live.sleeps.remember()
+        self._live.waits.remember()
 
     def take(self, transaction: Transaction) -> None:
         """Move what is buffered into a transaction, with all that it does."""
@@ -147,7 +145,7 @@ class AttemptJournal:
             place = len(transaction.writes)
             entries = self._effects.apply(live, buffer, transaction)
             transaction.writes.insert(place, AppendEntries(self._id, tuple(entries)))
-        transaction.add(*live.sleeps.removals())
+        self._effects.withdraw(live, transaction)
 
     def _write(self) -> None:
         """Write what is buffered and does nothing more: what most steps come down to."""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import anyio
 import attrs
 
+from durable_trio._journal._entries import Completion
 from durable_trio._records import InvocationRecord, Waiter
 
 from ._ids import to_raw
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from durable_trio._journal._entries import Entry, Notification
 
     from ._journal import AttemptJournal
-    from ._sleeps import Sleeps
+    from ._waits import Waits
 
 
 class Phase(enum.Enum):
@@ -54,12 +55,12 @@ class LiveInvocation:
 
     record: InvocationRecord
     phase: Phase
-    sleeps: Sleeps
-    """Its timers."""
+    waits: Waits
+    """What it has in the store because it waits."""
     recorded: Sequence[Entry] = ()
     """What its next attempt replays; empty: to be read."""
-    waiters: list[Waiter] = attrs.field(factory=list[Waiter])
-    """Who waits for its result, as in the store."""
+    waiters: dict[Waiter, None] = attrs.field(factory=dict[Waiter, None])
+    """Who waits for its result, as in the store, in order of arrival."""
     generation: int = 0
     inflight: int = 0
     """Notifications that are queued and not durable yet."""
@@ -92,6 +93,8 @@ class LiveInvocation:
 
     def receive(self, notification: Notification) -> None:
         """A notification of this generation has become durable."""
+        if isinstance(notification, Completion):
+            self.waits.answered(notification.completion_id)
         if self.attempt is None:
             self.backlog.append(notification)
             return

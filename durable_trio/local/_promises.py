@@ -2,8 +2,8 @@
 
 Owns what the promise commands do. Promises live in the store, as long as their workflow.
 
- 1. A promise completes once. Who completes it, and who begins to wait, holds its lock, so
-    that nobody waits for what has come already.
+ 1. A promise completes once. Who completes it holds its lock, and those who begin to wait
+    share it, so that nobody waits for what has come already.
  2. It may be completed before anybody waits, and before the workflow has started.
 """
 
@@ -56,7 +56,7 @@ class Promises:
     async def get(self, caller: InvocationRecord, command: GetPromise | PeekPromise) -> None:
         """Answer with the promise's result, now or, unless it is only looked at, later."""
         store, name = self._engine.store, _name(caller, command)
-        async with self._engine.locks.hold(("promise", name)):
+        async with self._engine.locks.share(("promise", name)):
             result = await store.promise(*name)
             if result is not None:
                 self._mail.answer(caller.id, command.completion_id, result)
@@ -64,8 +64,7 @@ class Promises:
                 self._mail.answer(caller.id, command.completion_id, VOID)
             else:
                 waiter = Waiter(caller.id, command.completion_id)
-                if waiter not in await store.promise_waiters(*name):
-                    store.write([PutPromiseWaiter(*name, waiter)], urgent=False)
+                store.write([PutPromiseWaiter(*name, waiter)], urgent=False)
 
     async def complete(self, caller: InvocationRecord, command: CompletePromise) -> None:
         """Complete it and answer everybody who waits; the second time is a failure."""

@@ -385,6 +385,34 @@ async def _waiters_are_kept_in_order_of_arrival(storage: Storage) -> None:
         expect("waiters of another", [ME], list(await store.waiters("inv_b")))
 
 
+async def _one_waiter_leaves_wherever_it_waits(storage: Storage) -> None:
+    again = abc.Waiter(ME.invocation_id, ME.completion_id + 1)
+    async with storage.make() as store:
+        for waiter in (YOU, ME, again):
+            store.write(
+                [abc.PutWaiter("inv_a", waiter), abc.PutPromiseWaiter("w", "k", "p", waiter)]
+            )
+        store.write([abc.PutPromiseWaiter("w", "k", "another", ME), abc.PutWaiter("inv_b", ME)])
+        store.write([abc.DeleteWaiter(ME), abc.DeleteWaiter(abc.Waiter("inv_unknown", 1))])
+        expect("waiters that stay", [YOU, again], list(await store.waiters("inv_a")))
+        expect("nobody stays", [], list(await store.waiters("inv_b")))
+        waiters = list(await store.promise_waiters("w", "k", "p"))
+        expect("promise waiters that stay", [YOU, again], waiters)
+        waiters = list(await store.promise_waiters("w", "k", "another"))
+        expect("nobody stays at the promise", [], waiters)
+        store.write(
+            [
+                abc.PutWaiter("inv_b", YOU),
+                abc.DeleteWaiter(YOU),
+                abc.PutWaiter("inv_b", ME),
+                abc.PutPromiseWaiter("w", "k", "p", ME),
+            ]
+        )
+        expect("who came back", [ME], list(await store.waiters("inv_b")))
+        waiters = list(await store.promise_waiters("w", "k", "p"))
+        expect("who came back to the promise", [again, ME], waiters)
+
+
 async def _promises_belong_to_their_workflow_key(storage: Storage) -> None:
     async with storage.make() as store:
         results: dict[str, abc.Value | abc.Failure] = {
@@ -460,6 +488,7 @@ TABLE_CASES: Final[tuple[Any, ...]] = (
     _state_is_kept_per_object,
     _timers_come_in_order_of_due_time,
     _waiters_are_kept_in_order_of_arrival,
+    _one_waiter_leaves_wherever_it_waits,
     _promises_belong_to_their_workflow_key,
     _many_rows_are_no_matter,
 )

@@ -81,6 +81,9 @@ class _Observed:
         for write in (writes := tuple(writes)):
             for resource in _written(write):
                 self._touch(resource)
+            if isinstance(write, records.DeleteWaiter):
+                for place in self._tables.waits_at(write.waiter):
+                    self._touch(invocation(*place) if len(place) == 1 else _key(*place[:2]))
         self._tables.apply(writes)
 
     def __getattr__(self, name: str) -> Any:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from durable_trio import abc
 
+from ._waiters import Waiters
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -51,9 +53,10 @@ class Tables:
         # Sorted by due time, then by arrival.
         self._agenda: list[tuple[float, int, abc.Timer]] = []
         self._arrivals = 0
-        self._waiters: dict[str, dict[abc.Waiter, None]] = {}
+        self._waiters = Waiters()
         self._promises: dict[_Key, dict[str, abc.Value | abc.Failure]] = {}
-        self._promise_waiters: dict[_Key, dict[str, dict[abc.Waiter, None]]] = {}
+        # Which promises of a workflow key somebody has waited for.
+        self._awaited: dict[_Key, dict[str, None]] = {}
 
         self._effects: dict[type, Callable[[Any], None]] = {
             abc.AppendEntries: self._append,
@@ -67,6 +70,7 @@ class Tables:
             abc.DeleteTimer: self._delete_timer,
             abc.PutWaiter: self._put_waiter,
             abc.DeleteWaiters: self._delete_waiters,
+            abc.DeleteWaiter: self._delete_waiter,
             abc.PutPromise: self._put_promise,
             abc.DeletePromises: self._delete_promises,
             abc.PutPromiseWaiter: self._put_promise_waiter,
@@ -109,7 +113,7 @@ class Tables:
     def _delete_invocation(self, write: abc.DeleteInvocation) -> None:
         self._forget_record(write.invocation_id)
         self._forget_journal(write.invocation_id)
-        self._waiters.pop(write.invocation_id, None)
+        self._waiters.clear(write.invocation_id)
 
     def _delete_journal(self, write: abc.DeleteJournal) -> None:
         self._forget_journal(write.invocation_id)
@@ -150,10 +154,13 @@ class Tables:
         del self._agenda[bisect_right(self._agenda, place)]
 
     def _put_waiter(self, write: abc.PutWaiter) -> None:
-        self._waiters.setdefault(write.target, {})[write.waiter] = None
+        self._waiters.put(write.waiter, write.target)
 
     def _delete_waiters(self, write: abc.DeleteWaiters) -> None:
-        self._waiters.pop(write.target, None)
+        self._waiters.clear(write.target)
+
+    def _delete_waiter(self, write: abc.DeleteWaiter) -> None:
+        self._waiters.leave(write.waiter)
 
     def _put_promise(self, write: abc.PutPromise) -> None:
         promises = self._promises.setdefault((write.service, write.key), {})
@@ -161,14 +168,16 @@ class Tables:
 
     def _delete_promises(self, write: abc.DeletePromises) -> None:
         self._promises.pop((write.service, write.key), None)
-        self._promise_waiters.pop((write.service, write.key), None)
+        for name in self._awaited.pop((write.service, write.key), {}):
+            self._waiters.clear(write.service, write.key, name)
 
     def _put_promise_waiter(self, write: abc.PutPromiseWaiter) -> None:
-        waiters = self._promise_waiters.setdefault((write.service, write.key), {})
-        waiters.setdefault(write.name, {})[write.waiter] = None
+        self._awaited.setdefault((write.service, write.key), {})[write.name] = None
+        self._waiters.put(write.waiter, write.service, write.key, write.name)
 
     def _delete_promise_waiters(self, write: abc.DeletePromiseWaiters) -> None:
-        _discard(self._promise_waiters, (write.service, write.key), write.name)
+        _discard(self._awaited, (write.service, write.key), write.name)
+        self._waiters.clear(write.service, write.key, write.name)
 
     # -- reads
 
@@ -231,13 +240,17 @@ class Tables:
         return self._agenda[due][2] if due < len(self._agenda) else None
 
     def waiters(self, target: str) -> Sequence[abc.Waiter]:
-        return tuple(self._waiters.get(target, ()))
+        return self._waiters.at(target)
 
     def promise(self, service: str, key: str, name: str) -> abc.Value | abc.Failure | None:
         return self._promises.get((service, key), {}).get(name)
 
     def promise_waiters(self, service: str, key: str, name: str) -> Sequence[abc.Waiter]:
-        return tuple(self._promise_waiters.get((service, key), {}).get(name, ()))
+        return self._waiters.at(service, key, name)
+
+    def waits_at(self, waiter: abc.Waiter) -> Sequence[tuple[str, ...]]:
+        """The invocation id, or the promise's service, key and name, that it waits for."""
+        return self._waiters.places(waiter)
 
 
 def _find_key(record: abc.InvocationRecord) -> _FindKey:

@@ -21,8 +21,8 @@ from durable_trio.local._engine import Engine
 from durable_trio.local._ids import to_text
 from durable_trio.local._live import LiveInvocation, Phase
 from durable_trio.local._mail import Mail, Wake
-from durable_trio.local._sleeps import Sleeps
 from durable_trio.local._timers import TimerQueue
+from durable_trio.local._waits import Waits
 
 from .virtual_time import START, VirtualClock
 
@@ -62,7 +62,7 @@ class Office:
 
     def live(self) -> LiveInvocation:
         live = self.engine.lives[ID] = LiveInvocation(
-            RECORD, Phase.LOADING, Sleeps(ID, self.engine.timers)
+            RECORD, Phase.LOADING, Waits(ID, self.engine.timers)
         )
         return live
 

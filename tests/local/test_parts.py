@@ -85,6 +85,64 @@ async def test_a_lock_is_handed_over_in_order() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_lock_is_shared_until_somebody_wants_to_hold_it() -> None:
+    """Any number share it; who comes after somebody who wants it alone waits for them."""
+    locks, inside, seen = Locks(), set[str](), list[set[str]]()
+
+    async def share(name: str) -> None:
+        async with locks.share("name"):
+            inside.add(name)
+            await checkpoint()
+            seen.append(set(inside))
+            inside.remove(name)
+
+    async def hold(name: str) -> None:
+        async with locks.hold("name"):
+            inside.add(name)
+            await checkpoint()
+            seen.append(set(inside))
+            inside.remove(name)
+
+    async with anyio.create_task_group() as group, locks.hold("name"):
+        for work, name in ((share, "a"), (share, "b"), (hold, "c"), (share, "d")):
+            group.start_soon(work, name)
+            for _ in range(3):
+                await checkpoint()
+
+    together = {"a", "b"}
+    assert [sorted(each) for each in seen[2:]] == [["c"], ["d"]]
+    assert seen[0] == together or seen[1] == together
+    assert len(locks) == 0
+
+
+@pytest.mark.anyio
+async def test_those_behind_who_gives_up_share_at_once() -> None:
+    """Who wanted to hold it kept them off; nobody does when they have gone."""
+    locks, shared = Locks(), anyio.Event()
+
+    async def hold(scope: anyio.CancelScope) -> None:
+        with scope:
+            async with locks.hold("name"):
+                raise AssertionError("it was shared all the time")
+
+    async def share() -> None:
+        async with locks.share("name"):
+            shared.set()
+
+    async with anyio.create_task_group() as group, locks.share("name"):
+        scope = anyio.CancelScope()
+        group.start_soon(hold, scope)
+        for _ in range(3):
+            await checkpoint()
+        group.start_soon(share)
+        for _ in range(3):
+            await checkpoint()
+        assert not shared.is_set()
+        scope.cancel()
+        await shared.wait()
+
+
+@pytest.mark.anyio
 async def test_a_lock_is_not_lost_with_who_gives_up() -> None:
     """Neither while waiting, nor as the lock is handed over."""
     locks = Locks()

@@ -109,6 +109,7 @@ writes: st.SearchStrategy[abc.Write] = st.one_of(
     st.builds(abc.DeleteTimer, ids, kinds, completion_ids),
     st.builds(abc.PutWaiter, ids, waiters),
     st.builds(abc.DeleteWaiters, ids),
+    st.builds(abc.DeleteWaiter, waiters),
     st.builds(abc.PutPromise, services, object_keys, names, outcomes),
     st.builds(abc.DeletePromises, services, object_keys),
     st.builds(abc.PutPromiseWaiter, services, object_keys, names, waiters),
