@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
+import httpx
 import pytest
 
 from durable_trio import Context, Service, TerminalError, Workflow, WorkflowContext
+from durable_trio.local import LocalRuntime
+from durable_trio.local.http import HttpIngress
+from durable_trio.local.http._messages import without_directories
+from durable_trio_file import FileJournal
 
 from .served import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-
-    import httpx
 
 
 class Gate:
@@ -32,6 +39,8 @@ class Gate:
             if word == "fail":
                 raise TerminalError("no way", 422)
             return word.upper()
+
+        self.passing = passing
 
         @self.workflow.main
         async def run(ctx: WorkflowContext, word: str) -> str:
@@ -228,3 +237,65 @@ def test_a_description_that_is_none_is_a_bad_request(backend: str, body: bytes) 
         assert 400 == response.status_code
 
     anyio.run(main, backend=backend)
+
+
+def test_clients_are_not_told_where_the_server_keeps_its_files(backend: str) -> None:
+    """The name of a file says what is wrong; the log has the whole path."""
+    service = Service("Wrong")
+
+    @service.handler
+    async def sleepy(ctx: Context) -> None:
+        await anyio.sleep(60)
+
+    async def main() -> None:
+        async with serving(service) as served:
+            response = await served.client.post("/Wrong/sleepy")
+
+        message = response.json()["message"]
+        assert 503 == response.status_code
+        assert f" {Path(__file__).name}:" in message
+        assert str(Path(__file__).parent) not in message
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_damaged_record_is_told_by_its_file_s_name(
+    backend: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """503 with the name of the journal; the log has its path."""
+    gate, journal = Gate(), tmp_path / "journal"
+
+    async def main() -> None:
+        runtime = LocalRuntime([gate.service], FileJournal(journal))
+        async with runtime, HttpIngress(runtime, port=0) as ingress:
+            sent = await runtime.send(gate.passing, "a", delay=3600)
+            with closing(sqlite3.connect(journal)) as connection:
+                connection.execute("UPDATE invocation SET headers = '{'")
+                connection.commit()
+            async with httpx.AsyncClient(base_url=ingress.url) as client:
+                response = await client.get(f"/restate/output/{sent.invocation_id}")
+            with closing(sqlite3.connect(journal)) as connection:
+                connection.execute("UPDATE invocation SET headers = NULL")
+                connection.commit()
+
+        assert 503 == response.status_code
+        assert "journal: reading failed" in response.json()["message"]
+        assert str(tmp_path) not in response.text
+        assert f"{journal}: reading failed" in caplog.text
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("/srv/data/j: writing failed: full", "j: writing failed: full"),
+        ("Error: /srv/my dir/app.py:23: wrong", "Error: app.py:23: wrong"),
+        ("found '/a/b/c'", "found 'c'"),
+        ("GET https://example.org/a/b: 404", "GET https://example.org/a/b: 404"),
+        ("1 / 2 / 3, a/b/c and /send", "1 / 2 / 3, a/b/c and /send"),
+    ],
+)
+def test_a_path_is_told_by_its_last_part(message: str, told: str) -> None:
+    """Whatever else has slashes stays as it is."""
+    assert told == without_directories(message)

@@ -7,7 +7,8 @@ neither sockets nor bytes on the wire.
     done cancels nothing. Only waiting for a result ends when the client is gone.
  2. An invocation's failure is its answer and says ``source: invocation``; what is raised
     before there is one says ``source: ingress``.
- 3. When the ingress stops, those who still wait are told the id to attach to later.
+ 3. Clients are told what is wrong, but not where the server keeps its files.
+ 4. When the ingress stops, those who still wait are told the id to attach to later.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from ._messages import (
     json_response,
     refusal,
     timestamp,
+    without_directories,
 )
 from ._paths import (
     METHODS,
@@ -127,6 +129,8 @@ class Application:
         try:
             return await self._perform[type(operation)](operation, request, body)
         except DurableTrioError as error:
+            if isinstance(error, StoreError):
+                _log.error("%s %s failed: %s", request.method, request.path, error)
             return error_response(error)
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
@@ -211,6 +215,7 @@ class Application:
                     scope.cancel()
                 result = await self._runtime.client.wait(observer)
         except (ClosedResourceError, InvocationPausedError, StoreError) as error:
+            # The runtime that failed, or paused the invocation, has logged the whole of it.
             return error_response(error).with_headers(("x-restate-id", invocation_id))
         finally:
             self._waits.discard(scope)
@@ -317,9 +322,10 @@ def error_response(error: DurableTrioError) -> Response:
             return refusal(400, str(error))
         case InvocationPausedError():
             # Asking again is no use before somebody resumes it.
-            return refusal(503, str(error), status=InvocationStatus.PAUSED.value)
+            message = without_directories(str(error))
+            return refusal(503, message, status=InvocationStatus.PAUSED.value)
         case _:
-            return refusal(503, str(error))
+            return refusal(503, without_directories(str(error)))
 
 
 def _outcome(

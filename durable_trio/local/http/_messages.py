@@ -30,6 +30,7 @@ NOT_READY: Final = 470
 """Restate's status for an output that is asked for too early."""
 
 _PHRASES: Final = {NOT_READY: "Not Ready"}
+_DIRECTORIES: Final = re.compile(r"(?<![\w./:~-])/(?:[^\s/:\"'][^/:\n\"']*/)+(?=[^/\s])")
 _SENDABLE: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?")
 
 
@@ -112,6 +113,11 @@ def failure_response(failure: Failure) -> Response:
     if failure.metadata:
         body["metadata"] = dict(failure.metadata)
     return _error(failure.code if 400 <= failure.code <= 999 else 500, body)
+
+
+def without_directories(message: str) -> str:
+    """A message about files of the server, with their names only."""
+    return _DIRECTORIES.sub("", message)
 
 
 def timestamp(seconds: float) -> str:
