@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
@@ -73,8 +73,24 @@ class Commands(click.Group):
         except (Exit, DurableTrioError) as error:
             complain(str(error))
             ctx.exit(code_of(error))
+        except ExceptionGroup as group:
+            if group.split((Exit, DurableTrioError))[1] is not None:
+                raise
+
+            errors = list(_leaves(group))
+            for each in errors:
+                complain(str(each))
+            ctx.exit(code_of(errors[0]))
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Any]:
+    for each in group.exceptions:
+        if isinstance(each, ExceptionGroup):
+            yield from _leaves(cast("ExceptionGroup[Exception]", each))
+        else:
+            yield each
 
 
 @click.group(

@@ -7,11 +7,14 @@ import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
+from durable_trio import UsageError
 from durable_trio._cli import _exits
-from durable_trio._cli._app import app
+from durable_trio._cli._app import Commands, app
+from durable_trio._cli._exits import Exit
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,6 +101,40 @@ def test_an_unknown_command_is_told() -> None:
     assert 2 == result.exit_code
     assert "No such command 'lss'" in result.stderr
     assert "'ls'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("errors", "code", "told"),
+    [
+        ([UsageError("no")], 2, "durable-trio: no\n"),
+        (
+            [Exit("a", 3), ExceptionGroup("", [UsageError("b")])],
+            3,
+            "durable-trio: a\ndurable-trio: b\n",
+        ),
+    ],
+)
+def test_errors_out_of_a_task_group(errors: list[Exception], code: int, told: str) -> None:
+    """They are told as those that come alone."""
+
+    def fail() -> None:
+        raise ExceptionGroup("", errors)
+
+    group = Commands("x", commands={"fail": click.Command("fail", callback=fail)})
+    result = CliRunner().invoke(group, ["fail"])
+
+    assert (code, told) == (result.exit_code, result.stderr)
+
+
+def test_another_error_stays_what_it_is() -> None:
+    """With its traceback: it is ours to mend."""
+
+    def fail() -> None:
+        raise ExceptionGroup("", [UsageError("b"), ZeroDivisionError()])
+
+    group = Commands("x", commands={"fail": click.Command("fail", callback=fail)})
+
+    assert isinstance(CliRunner().invoke(group, ["fail"]).exception, ExceptionGroup)
 
 
 def test_every_command_explains_itself() -> None:

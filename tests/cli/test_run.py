@@ -279,6 +279,19 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         assert f"port {port}" in second.stderr
 
 
+def test_a_host_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """Exit code 2, and it is the host that is blamed, not the port."""
+    (tmp_path / "app.py").write_text(APP)
+    result = finished(
+        tmp_path, "run", "app:services", "--journal", "j", "--host", "nobody.invalid", "--port", 0
+    )
+
+    assert 2 == result.returncode
+    assert "cannot listen on nobody.invalid" in result.stderr
+    assert "no name or address of this machine" in result.stderr
+    assert 1 == len(result.stderr.splitlines())
+
+
 def test_the_network_is_warned_of(tmp_path: Path) -> None:
     """Whoever listens on another address is told what that means."""
     with running(tmp_path, "--host", "0.0.0.0") as server:

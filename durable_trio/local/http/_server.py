@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import socket
 from typing import TYPE_CHECKING, Final, Self
 
 import anyio
@@ -91,6 +92,11 @@ class HttpIngress:
     async def __aenter__(self) -> Self:
         try:
             multi = await anyio.create_tcp_listener(local_host=self._host, local_port=self._port)
+        except socket.gaierror as exc:
+            raise UsageError(
+                f"cannot listen on {self._host}: {exc.strerror}. It is no name or address of this "
+                "machine."
+            ) from exc
         except (OSError, OverflowError) as exc:
             reason = getattr(exc, "strerror", None) or str(exc)
             raise UsageError(
