@@ -70,9 +70,9 @@ def replay_command(
 ) -> None:
     """Replay a journal with the code of today, without doing anything.
 
-    The journal is that of the invocation ID (the beginning is enough) in the file of
-    --journal or on the server of --admin, or else an exported FILE. It replays cleanly, or
-    shows where the code does something else than was recorded; then the exit code is 1.
+    The journal is that of the invocation ID in the file of --journal (the beginning of the ID
+    is enough there) or on the server of --admin, or else an exported FILE. It replays cleanly,
+    or shows where the code does something else than was recorded; then the exit code is 1.
     """
     in_order([journal], services)
     if journal_file is None and admin is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from durable_trio.abc import (
     GetEagerStateKeys,
     GetState,
     GetStateKeys,
+    Run,
     SetState,
     Signal,
 )
@@ -129,6 +131,25 @@ def test_every_kind_of_entry(deployed: Deployed) -> None:
     assert set(COMMANDS) - {GetState, GetStateKeys, GetEagerState, GetEagerStateKeys} | lazily == (
         kinds - {Completion, Signal}
     )
+
+
+def test_it_stops_in_the_debugger(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before an entry of an invocation that waits on the server, which knows nothing of it."""
+    stops: list[tuple[object, object]] = []
+
+    def debugger() -> None:
+        here = sys._getframe(1).f_locals
+        stops.append((here["number"], here["recorded"]))
+
+    monkeypatch.setattr("sys.breakpointhook", debugger)
+    invocation_id, awakeable = shipped(deployed, "stopped")
+    entries = deployed.exported(invocation_id).entries
+    [at] = [place for place, entry in enumerate(entries, 1) if isinstance(entry, Run)]
+    result = deployed.replay(invocation_id, "--at", at)
+    deployed.server.ingress.post(f"/restate/awakeables/{awakeable}/resolve", json="x")
+
+    assert [(at, entries[at - 1])] == stops, result.output
+    assert deployed.server.attach(invocation_id).is_success
 
 
 def test_a_long_journal_is_read_whole(deployed: Deployed) -> None:
