@@ -11,7 +11,8 @@ Moving the bytes is ``_exchange.py``'s.
  3. Commands are buffered until the attempt is quiescent; proposals are sent at once, since
     they refer to runs that were flushed when their bodies started.
  4. The stream ends with exactly one End, Suspension or Error. Nothing is sent after it.
- 5. A suspension is never empty: it always waits for CANCEL.
+ 5. A suspension is never empty: it waits for CANCEL, too, until that has come. A server resumes
+    at once what waits for a signal that has ever come.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ from ._messages import (
     StartMessage,
     encode_control,
     encode_suspension,
+    flattened,
 )
 from ._versions import check_supported
 
@@ -103,6 +105,9 @@ _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 _START_TYPE: Final = 0x0000
 _ACK_TYPE: Final = 0x0007
+
+_NEVER_SENT: Final = 16
+"""A signal's index that nobody uses, for an attempt that waits for nothing any more."""
 
 _LONGEST_TEXT: Final = 64 * 1024
 """Characters of an error's message and of its traceback: the server keeps those of each attempt."""
@@ -158,6 +163,7 @@ class Connection:
         "_proposed",
         "_recorded",
         "_service",
+        "_signals",
         "on_output",
         "phase",
         "start",
@@ -196,6 +202,8 @@ class Connection:
         self._proposed: dict[int, Completion] = {}
         self._input_closed = False
         self._flushed = False
+        self._signals: set[int | str] | None = None
+        """Those that have come."""
         self._attempt: Receiver | None = None
 
     # -- what the server sends
@@ -242,7 +250,7 @@ class Connection:
         if self.phase is Phase.BUFFERING:
             self._buffer(kind, frame)
         elif kind is Kind.NOTIFICATION:
-            self._deliver(_notification(frame))
+            self._deliver(self._notification(frame))
         elif kind is Kind.START:
             self._begin(CONTROL_CODECS[frame.type].decode(frame.payload))
         elif kind is Kind.ACK:
@@ -262,7 +270,7 @@ class Connection:
     def _buffer(self, kind: Kind, frame: Frame) -> None:
         assert self._message is not None
         if kind is Kind.NOTIFICATION:
-            self._recorded.append(_notification(frame))
+            self._recorded.append(self._notification(frame))
         else:
             command = decode_command(frame.type, frame.payload)
             if (type(command) is Input) == bool(self._commands):
@@ -297,6 +305,20 @@ class Connection:
             scope=message.scope,
             limit_key=message.limit_key,
         )
+
+    def _notification(self, frame: Frame) -> Notification:
+        notification = decode_notification(frame.payload)
+        is_signal = isinstance(notification, Signal)
+        if is_signal != (frame.type == SIGNAL_TYPE):
+            raise ProtocolError(
+                f"a notification of type 0x{frame.type:04X} answers {notification!r}, which it cannot"
+            )
+
+        if is_signal:
+            if self._signals is None:
+                self._signals = set()
+            self._signals.add(notification.signal)
+        return notification
 
     def _acknowledged(self, message: ProposeRunCompletionAckMessage) -> None:
         completion = self._proposed.pop(message.completion_id, None)
@@ -376,7 +398,7 @@ class Connection:
 
         written, self._appended = self._appended, []
         if self.version >= 7 and not executing and not self._input_closed:
-            written.append(encode_control(AwaitingOnMessage(awaiting())))
+            written.append(encode_control(AwaitingOnMessage(self._awaited(awaiting()))))
         if written:
             self._send(b"".join(written))
         elif not self._flushed:
@@ -389,9 +411,31 @@ class Connection:
         if isinstance(end, AttemptCompleted):
             self._close(encode_control(EndMessage()))
         elif isinstance(end, AttemptSuspended):
-            self._close(encode_suspension(_with_cancel(end.awaiting), self.version))
+            self._close(encode_suspension(self._awaited(end.awaiting), self.version))
         else:
             self._close(encode_control(self._error(end)))
+
+    def is_resumed_at_once(self, end: AttemptEnd) -> bool:
+        """Whether it waits for another signal of a name that one has come under.
+
+        The server looks for the name in the journal, and finds the one that has come.
+        """
+        if self._signals is None or not isinstance(end, AttemptSuspended):
+            return False
+
+        return not self._signals.isdisjoint(flattened(self._awaited(end.awaiting)).signals)
+
+    def _awaited(self, tree: AwaitTree) -> AwaitTree:
+        if self._signals is None or CANCEL_SIGNAL not in self._signals:
+            if CANCEL_SIGNAL in tree.signals and tree.kind is AwaitKind.FIRST_COMPLETED:
+                return tree
+
+            return AwaitTree(AwaitKind.FIRST_COMPLETED, signals=(CANCEL_SIGNAL,), nested=(tree,))
+
+        signals = tuple(signal for signal in tree.signals if signal != CANCEL_SIGNAL)
+        if not (tree.completions or signals or tree.nested):
+            signals = (_NEVER_SENT,)
+        return AwaitTree(tree.kind, tree.completions, signals, tree.nested)
 
     def _error(self, end: AttemptFailed) -> ErrorMessage:
         behavior = Behavior.RETRY
@@ -436,16 +480,6 @@ class Connection:
             self._send(b"".join([*self._appended, terminator]))
 
 
-def _notification(frame: Frame) -> Notification:
-    notification = decode_notification(frame.payload)
-    if isinstance(notification, Signal) != (frame.type == SIGNAL_TYPE):
-        raise ProtocolError(
-            f"a notification of type 0x{frame.type:04X} answers {notification!r}, which it cannot"
-        )
-
-    return notification
-
-
 def _code_of(end: AttemptFailed) -> int:
     if isinstance(end.error, ProtocolError):
         return end.error.code
@@ -458,10 +492,3 @@ def _code_of(end: AttemptFailed) -> int:
 
 def _shortened(text: str) -> str:
     return spelled_out(text[:_LONGEST_TEXT])
-
-
-def _with_cancel(tree: AwaitTree) -> AwaitTree:
-    if CANCEL_SIGNAL in tree.signals and tree.kind is AwaitKind.FIRST_COMPLETED:
-        return tree
-
-    return AwaitTree(AwaitKind.FIRST_COMPLETED, signals=(CANCEL_SIGNAL,), nested=(tree,))

@@ -8,12 +8,14 @@ business, moving them is done by whoever serves it: ``_asgi.py`` or ``_server``.
  2. An attempt runs once, after ``ready``; ``run`` returns when the last message was made.
  3. An exchange that is closed while its attempt runs ends it: nobody is there any more to be
     told, and the server makes another attempt.
+ 4. An attempt that waits for a signal's second coming is let go a little later: the server, which
+    knows of the first, makes the next attempt at once, and so on until it comes.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from durable_trio._attempt import Attempt
 from durable_trio.abc import AttemptFailed
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from durable_trio._handler import AnyHandler
     from durable_trio._options import ServiceOptions
     from durable_trio.abc import Clock
+
+_PAUSE: Final = 0.5
+"""Seconds."""
 
 _log = logging.getLogger("durable_trio.restate")
 
@@ -136,6 +141,8 @@ class Exchange:
         if self._drained:
             attempt.close_input()
         end = await attempt.run()
+        if connection.is_resumed_at_once(end):
+            await self._clock.sleep_until(self._clock.now() + _PAUSE)
         if self._closed:
             return
 
