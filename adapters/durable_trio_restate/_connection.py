@@ -308,13 +308,12 @@ class Connection:
 
     def _notification(self, frame: Frame) -> Notification:
         notification = decode_notification(frame.payload)
-        is_signal = isinstance(notification, Signal)
-        if is_signal != (frame.type == SIGNAL_TYPE):
+        if isinstance(notification, Signal) != (frame.type == SIGNAL_TYPE):
             raise ProtocolError(
                 f"a notification of type 0x{frame.type:04X} answers {notification!r}, which it cannot"
             )
 
-        if is_signal:
+        if isinstance(notification, Signal):
             if self._signals is None:
                 self._signals = set()
             self._signals.add(notification.signal)
