@@ -129,7 +129,7 @@ class Attempt:
             clock,
             self._options.run_contexts or (),
             self._options.as_terminal_error,
-            lambda name: self._waiting_line(branch_of(name)),
+            self._entry_line,
             self._fail,
             self._wake,
         )
@@ -468,6 +468,9 @@ class Attempt:
         text = report(mismatch, branch=branch, site=site)
         self._fail(NonDeterminismError(text, branch=branch, site=site))
         return self._host.cancelled()
+
+    def _entry_line(self, name: str) -> str:
+        return self._waiting_line(branch_of(name))
 
     def _waiting_line(self, branch: str) -> str:
         """Where the task of this branch waits; failing that the one that ran last."""
