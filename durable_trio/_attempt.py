@@ -53,7 +53,7 @@ from ._options import ServiceOptions
 from ._outcome import Retry, outcome_of_error, retry_failure
 from ._scheduler import Pause, Scheduler, is_fatal
 from ._source import call_site, is_inside, native_context_managers, where
-from ._task import DurableTask, running_task
+from ._task import DurableTask, TaskState, running_task
 from ._traps import host
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class Attempt:
     # -- the driver
 
     def _open(self) -> None:
-        self._host = current_host()
+        self._host = self.bodies.host = current_host()
         self._native = self._host.scopes()
         self.scheduler: Scheduler = Scheduler(
             cancelled=self._host.cancelled,
@@ -299,6 +299,8 @@ class Attempt:
             self._root_ended,
         )
         await self._drive()
+        # What a handler entered by hand and never left has failed the attempt already.
+        self._host.leave(self._native)
         if self.bodies.starved:
             await self._drive_with_bodies()
         if self._cancellation is not None and self._fatal is None:
@@ -312,8 +314,9 @@ class Attempt:
         """Go on, with a group of host tasks; many an attempt never needs one."""
         async with self._host.open_group() as group:
             self._native = self._host.scopes()
-            self.bodies.open(self._host, group)
+            self.bodies.open(group)
             await self._drive()
+            self._host.leave(self._native)
             group.cancel_scope.cancel()
 
     async def _drive(self) -> None:
@@ -622,8 +625,9 @@ def _foreign_deadline(task: DurableTask) -> ForeignDeadlineError | ForeignAwaitE
     known = [_DURABLE_NAMES[key] for key in _DURABLE_NAMES if any(key in name for name in names)]
     nursery = any("ursery" in name or "TaskGroup" in name for name in names)
     kind = ForeignAwaitError if nursery else ForeignDeadlineError
+    what = "this task has ended" if task.state is TaskState.ENDED else "this durable wait is"
     return kind(
-        f"{where(task.coroutine)}: this durable wait is inside {', '.join(names)}. The host's "
+        f"{where(task.coroutine)}: {what} inside {', '.join(names)}. The host's "
         "scopes and timeouts depend on the wall clock and on no journal. Use "
         f"{' or '.join(known) or 'the durable scope of the same name'} instead, or move the "
         "block into `await ctx.run(...)`."

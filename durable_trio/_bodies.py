@@ -12,6 +12,9 @@ ends, is the ledger's; in which host task a body executes, ``_workers.py``'s.
  4. While they are ``held`` no body starts: a replay that is to do nothing.
  5. Cancelling a run's future aborts its body for real. A thread's work cannot be
     aborted: it is abandoned and its result dropped.
+ 6. Bodies share host tasks, so each gives its own back as it was: what it entered and did not
+    leave is left for it, and fails the attempt. A cancelled exception that is not from an
+    abort is a failure of the body, and never reaches the host.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import inspect
 import logging
 from collections import deque
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio.to_thread
 import attrs
@@ -30,6 +33,7 @@ from ._failures import failure, failure_of
 from ._journal._entries import Failure, Value
 from ._run import RunInfo
 from ._scheduler import is_fatal
+from ._source import defined_at, raised_at
 from ._task import current
 from ._workers import Workers
 
@@ -103,7 +107,6 @@ class Bodies:
         "_executing",
         "_fail",
         "_first",
-        "_host",
         "_journal",
         "_line",
         "_mapping",
@@ -114,6 +117,7 @@ class Bodies:
         "_workers",
         "closing",
         "held",
+        "host",
     )
 
     def __init__(
@@ -136,7 +140,7 @@ class Bodies:
         self._fail = fail
         self._wake = wake
         self._workers: Workers | None = None
-        self._host: Host
+        self.host: Host
         self._pending: dict[RunBody, None] = {}
         self._backing_off: dict[RunBody, float] = {}
         self._executing: dict[RunBody, None] = {}
@@ -152,11 +156,10 @@ class Bodies:
         """Those that start at the next quiescence, in command order."""
         return tuple(self._pending)
 
-    def open(self, host: Host, group: TaskGroup) -> None:
+    def open(self, group: TaskGroup) -> None:
         """Bodies run in this task group of the host's from now on."""
         assert self._workers is not None
-        self._host = host
-        self._workers.open(host, group)
+        self._workers.open(self.host, group)
 
     @property
     def starved(self) -> bool:
@@ -229,8 +232,14 @@ class Bodies:
     def _execute_inline(self, body: RunBody) -> Exception | None:
         """A plain function that does not block needs no host task, unless it has to be retried."""
         body.context.run(current.set, self._info(body))
+        found = self.host.scopes()
         try:
-            value = body.context.run(body.function, *body.args)
+            try:
+                value = body.context.run(body.function, *body.args)
+            except BaseException as error:
+                self._restore(body, found, error)
+                raise
+            self._restore(body, found, None)
             if inspect.isawaitable(value):
                 return _NotInline(value)
 
@@ -248,22 +257,20 @@ class Bodies:
         self._journal.propose(body.completion_id, result)
 
     async def _execute(self, body: RunBody) -> None:
-        native = self._host.scopes()
         try:
             # A native scope lets its task run up to the first checkpoint: look before and after.
             result = None if body.over else await self._result(body, body.raised)
-            if self._host.scopes() != native:
-                # The host will say so as well, but not of which body.
-                self._fail(_left_open(body))
-                self._wake()
-            elif result is not None and not body.over:
+            if result is not None and not body.over:
                 self._propose(body, result)
         except BaseException as raised:
-            if not is_fatal(raised, self._host.cancelled_type):
+            if isinstance(raised, self.host.cancelled_type):
                 raise
 
-            self._fail(raised)
-            self._wake()
+            if is_fatal(raised, self.host.cancelled_type):
+                self._fail(raised)
+                self._wake()
+            else:
+                _log.warning("run %s was aborted and failed at that: %r", body.name, raised)
         finally:
             del self._executing[body]
             if body.over or self.closing or self._backing_off:
@@ -275,7 +282,7 @@ class Bodies:
             current.set(self._info(body))
             began = self._clock.now()
             try:
-                return self._written(body, await self._call(body, error))
+                return await self._try(body, error)
             except TerminalError as final:
                 return failure_of(final)
             except UsageError as wrong:
@@ -283,6 +290,9 @@ class Bodies:
                 self._wake()
                 return None
             except Exception as raised:  # any other error of a body is retried
+                if body.over:
+                    raise
+
                 error = None
                 failed, meant = self._mapped(raised)
                 if meant is not None:
@@ -308,6 +318,64 @@ class Bodies:
                 )
             await self._back_off(body, delay)
             body.elapsed += delay
+
+    async def _try(self, body: RunBody, error: Exception | None) -> Value:
+        host = self.host
+        found, requests = host.scopes(), host.requests()
+        value: Value | None = None
+        failed: BaseException | None = None
+        try:
+            value = self._written(body, await self._call(body, error))
+        except BaseException as raised:  # judged below, with the host task put in order
+            failed = raised
+        self._restore(body, found, failed)
+        if not host.is_cancelled(found):
+            try:
+                await host.take_requests(requests)
+            except host.cancelled_type as late:
+                failed = failed or late
+            failed = self._unbidden(body, failed)
+        if failed is not None:
+            raise failed
+
+        assert value is not None
+        return value
+
+    def _restore(self, body: RunBody, found: object, failed: BaseException | None) -> None:
+        """Leave the native scopes that the body has entered and not left."""
+        if self.host.scopes() == found:
+            return
+
+        self.host.leave(found)
+        if failed is None or not is_fatal(failed, self.host.cancelled_type):
+            raise UsageError(
+                f"{defined_at(body.function)}: the run {body.name!r} has ended inside of a cancel "
+                "scope or nursery that was never left, or not in its turn. Enter it with `with` or "
+                "`async with`; iterate an async generator that yields inside of one inside of "
+                "`async with contextlib.aclosing(...)`."
+            ) from failed
+
+    def _unbidden(self, body: RunBody, failed: BaseException | None) -> BaseException | None:
+        """What a body has failed with that nobody has aborted: nothing is cancelled then."""
+        cancelled = self.host.cancelled_type
+        if isinstance(failed, BaseExceptionGroup):
+            group = cast("BaseExceptionGroup[BaseException]", failed)
+            ours, rest = group.split(cancelled)
+            if ours is None:
+                return group
+
+            return self._unbidden(body, ours.exceptions[0]) if rest is None else rest
+
+        if not isinstance(failed, cancelled):
+            return failed
+
+        error = RetryableError(
+            f"{raised_at(failed) or defined_at(body.function)}: the body of the run {body.name!r} "
+            f"ended with {type(failed).__name__}, and nobody has cancelled it: something that it "
+            "awaited was cancelled, or it has cancelled its own task"
+        )
+        error.__cause__ = failed
+        return error
 
     def _written(self, body: RunBody, value: object) -> Value:
         try:
@@ -346,6 +414,10 @@ class Bodies:
             if delay > LONG_BACKOFF:
                 self._wake()
             await self._clock.sleep_until(wakes_at)
+        except self.host.cancelled_type:
+            if self.host.is_cancelled(self.host.scopes()):
+                raise
+            # Else a timer that an earlier body left behind has hit this task: try again now.
         finally:
             del self._backing_off[body]
 
@@ -370,14 +442,6 @@ class Bodies:
             )
 
         return await value if inspect.isawaitable(value) else value
-
-
-def _left_open(body: RunBody) -> UsageError:
-    return UsageError(
-        f"the run {body.name!r} has ended inside of a cancel scope or nursery that was never left: "
-        "an async generator that yields inside of one was not closed. Iterate it inside of "
-        "`async with contextlib.aclosing(...)`."
-    )
 
 
 class _NotInline(Exception):  # never raised: it carries an awaitable to the task

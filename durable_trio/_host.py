@@ -101,6 +101,18 @@ class Host(Protocol):
         """Whether a scope that ``scopes`` told of, or one around it, is cancelled."""
         ...
 
+    def leave(self, scopes: object) -> None:
+        """Leave what was entered since ``scopes`` was asked for; a nursery's tasks are cancelled."""
+        ...
+
+    def requests(self) -> int:
+        """How often the current host task was told to cancel itself, but for its scopes."""
+        ...
+
+    async def take_requests(self, before: int) -> None:
+        """Have no more requests than ``before``. Raises the cancelled exception still to come."""
+        ...
+
     def open_group(self) -> AbstractAsyncContextManager[TaskGroup]:
         """A group of host tasks that anyio's cancel scopes see; the cheapest there is."""
         ...
@@ -240,6 +252,20 @@ class TrioHost:
         cancelled: bool = scopes[0].effectively_cancelled
         return cancelled
 
+    def leave(self, scopes: Any) -> None:
+        status, nurseries = scopes
+        task = self._lowlevel.current_task()
+        for nursery in task.child_nurseries[nurseries:]:
+            nursery.cancel_scope.cancel()
+        while task._cancel_status is not status and status.encloses(task._cancel_status):
+            task._cancel_status._scope.__exit__(None, None, None)
+
+    def requests(self) -> int:
+        return 0
+
+    async def take_requests(self, before: int) -> None:
+        """Tasks of trio's cannot be cancelled but by their scopes."""
+
     def call_soon(self) -> Callable[[Callable[[], object]], None]:
         token = self._lowlevel.current_trio_token()
         call: Callable[[Callable[[], object]], None] = token.run_sync_soon
@@ -280,6 +306,35 @@ class AsyncioHost:
         # None: a task of asyncio's own, in no scope of anyio's.
         return scopes is not None and bool(scopes._effectively_cancelled)
 
+    def leave(self, scopes: Any) -> None:
+        state = self._states.get(asyncio.current_task())
+        innermost = None if state is None else state.cancel_scope
+        entered: list[Any] = []
+        while innermost is not None and innermost is not scopes:
+            entered.append(innermost)
+            innermost = innermost._parent_scope
+        if innermost is not scopes:
+            return
+
+        for scope in entered:
+            scope.cancel()
+            scope.__exit__(None, None, None)
+
+    def requests(self) -> int:
+        return _running_task().cancelling()
+
+    async def take_requests(self, before: int) -> None:
+        task = _running_task()
+        if task.cancelling() == before:
+            return
+
+        try:
+            # Only Python 3.13 forgets the exception when the last request is taken back.
+            await asyncio.sleep(0)
+        finally:
+            while task.cancelling() > before:
+                task.uncancel()
+
     def call_soon(self) -> Callable[[Callable[[], object]], None]:
         loop = asyncio.get_running_loop()
 
@@ -287,6 +342,12 @@ class AsyncioHost:
             loop.call_soon_threadsafe(callback)
 
         return call
+
+
+def _running_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 _hosts: dict[str, Host] = {}

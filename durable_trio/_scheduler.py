@@ -61,8 +61,8 @@ class Scheduler:
     start_timer: Callable[[float, str], tuple[DurableFuture[None], float]]
     fail: Callable[[BaseException], None]
     leave: Callable[[DurableTask], bool]
-    """Asked when a task gives the baton to another one. False: the attempt has just been failed,
-    and this task has to unwind before any other (it holds something native)."""
+    """Asked when a task gives the baton to another one, or ends. False: the attempt has just been
+    failed, and this task has to unwind before any other (it holds something native)."""
 
     watch: bool = False
     """Whether ``parked`` is kept."""
@@ -249,7 +249,7 @@ class Scheduler:
         if self.watch:
             self.parked.pop(task, None)
         self.last = None
-        if self.closed:
+        if self.closed or not self.leave(task):
             task.on_end(task, value, error)
             return
 

@@ -6,16 +6,18 @@ now. Used on error paths only, but for ``is_inside``.
 
 from __future__ import annotations
 
+import functools
 import gc
+import inspect
 import sys
 import sysconfig
 import traceback
 from pathlib import Path
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
     from types import FrameType
 
 _PACKAGE: Final = str(Path(__file__).parent)
@@ -44,11 +46,18 @@ def _frame(awaitable: object) -> FrameType | None:
 
 
 def where(coroutine: Coroutine[Any, Any, Any]) -> str:
-    """``file:line`` of the innermost frame of a suspended coroutine that is not a library's."""
+    """``file:line`` of the innermost frame of a suspended coroutine that is not a library's.
+
+    Of one that has ended it is where it is defined.
+    """
     frames = [frame for frame in map(_frame, _chain(coroutine)) if frame is not None]
     own = [frame for frame in frames if not _is_library(frame.f_code.co_filename)]
     chosen = own[-1] if own else (frames[0] if frames else None)
-    return f"{chosen.f_code.co_filename}:{chosen.f_lineno}" if chosen else "<unknown line>"
+    if chosen is not None:
+        return f"{chosen.f_code.co_filename}:{chosen.f_lineno}"
+
+    code = getattr(coroutine, "cr_code", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else "<unknown line>"
 
 
 def call_site() -> str:
@@ -69,6 +78,18 @@ def _caller() -> tuple[FrameType | None, int]:
         frame = frame.f_back
         steps += 1
     return frame, steps
+
+
+def defined_at(function: Callable[..., Any]) -> str:
+    """``file:line`` of the definition of a function; its ``repr`` if it has none."""
+    inner: Any = inspect.unwrap(function)
+    while isinstance(inner, functools.partial):
+        inner = inspect.unwrap(cast("Any", inner).func)
+    if not inspect.isroutine(inner) and not isinstance(inner, type):
+        # An object that is called.
+        inner = type(inner).__call__
+    code = getattr(inner, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
 
 
 def raised_at(error: BaseException) -> str:

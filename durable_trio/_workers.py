@@ -5,8 +5,8 @@ Owns which host task executes a body. What executing means is the business of ``
  1. Bodies are started in the order in which they are submitted, and none waits for another
     one: as soon as a body blocks, another worker goes on with the queue.
  2. A body runs in a context of its own, and in the native cancel scope of its worker. A
-    worker whose scope was cancelled takes no other body; one that was left in another scope
-    gets none that does anything, since that fails the attempt.
+    worker whose scope was cancelled takes no other body. Scopes that a body does not leave
+    are none of its business: ``execute`` gives the host task back as it was.
  3. At most one idle worker is kept, until ``dismiss``: an invocation that waits for long
     needs no host task beside its driver.
 """
@@ -84,11 +84,20 @@ class Workers:
                         await _run_in(body.context, self._execute(body), self._summon)
                     finally:
                         body.scope = None
+
                 if queue or self._idle is not None or scope.cancel_called:
                     break
 
                 self._idle = parking = host.parking()
-                await parking.wait()
+                try:
+                    await parking.wait()
+                except host.cancelled_type:
+                    self._idle = None
+                    if host.is_cancelled(host.scopes()):
+                        raise
+                    # Else by a timer that a body has left behind: for the host task, not for us.
+                    break
+
                 if not queue:
                     break
         # Whoever was cancelled leaves the rest to another one.

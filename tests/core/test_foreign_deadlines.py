@@ -205,6 +205,43 @@ def test_an_expired_native_scope_that_was_entered_by_hand_is_found(backend: str)
     assert isinstance(error(service_handler(handler), backend), ForeignDeadlineError)
 
 
+@pytest.mark.parametrize("shield", [False, True])
+@pytest.mark.parametrize("waits", ["in a step", "in a child", "nowhere"])
+def test_a_native_scope_that_was_entered_by_hand_and_never_left_is_found(
+    backend: str, waits: str, shield: bool
+) -> None:
+    """The host finds its own scopes in order afterwards."""
+    held: list[anyio.CancelScope] = []
+
+    async def enter() -> None:
+        scope = anyio.CancelScope(shield=shield)
+        scope.__enter__()
+        held.append(scope)
+
+    async def handler(ctx: Context) -> str:
+        if waits == "in a child":
+            async with open_nursery() as nursery:
+                nursery.start_soon(enter)
+        else:
+            await enter()
+        if waits == "in a step":
+            await ctx.run(give, "given up")
+        return "went on"
+
+    async def main() -> object:
+        with anyio.CancelScope() as outer:
+            end = await World(service_handler(handler)).run()
+            outer.cancel()
+            await anyio.sleep_forever()
+        assert isinstance(end, AttemptFailed)
+        return end.error
+
+    found = anyio.run(main, backend=backend)
+
+    assert isinstance(found, ForeignDeadlineError)
+    assert "test_foreign_deadlines.py" in str(found)
+
+
 def test_a_native_scope_that_expires_during_a_long_replay_is_found(backend: str) -> None:
     """The driver's own checkpoint meets it."""
 
