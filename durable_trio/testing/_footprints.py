@@ -3,7 +3,9 @@
 Owns the resources that reads and writes of the store stand for, and the question whether two
 events commute. Two commute if nothing that one of them touched was touched by the other.
 
- 1. An invocation is one resource: whatever arrives there is observed in order (J3).
+ 1. An invocation is one resource: whatever arrives there is observed in order (J3). No finer
+    one is sound: branches that wait for different results run with the same variables, each
+    future's end is numbered, and completion ids are allocated in the order of what they do.
  2. The key of an object or workflow is one: its queue, its state, its promises.
  3. So are the world outside, which the bodies of runs change, and the test itself.
  4. Time commutes with nothing.

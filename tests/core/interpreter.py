@@ -7,6 +7,7 @@ written by the task that runs, at a place that every replay has to pass in the s
 from __future__ import annotations
 
 from collections import Counter
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from durable_trio import (
@@ -15,6 +16,7 @@ from durable_trio import (
     Condition,
     Event,
     Lock,
+    Nursery,
     Semaphore,
     TerminalError,
     Workflow,
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
     from durable_trio.abc import Clock
 
     from .programs import Operation, Program
+
+_around: ContextVar[Nursery | None] = ContextVar("around", default=None)
+"""The nursery that a task is in: its own innermost one, or the one it is a child of."""
 
 PEER = remote("Peer", "handle", input=str, output=str)
 
@@ -166,12 +171,22 @@ class Stage:
     async def _block(self, program: Program) -> object:  # type: ignore[return]  # a nursery may swallow its own cancellation
         match program:
             case p.Nursery(children, body, cancel):
-                async with open_nursery() as nursery:
-                    handles = [nursery.start_soon(self.execute, child) for child in children]
-                    await self.execute(body)
-                    if cancel:
-                        nursery.cancel_scope.cancel()
+                outer = _around.get()
+                try:
+                    async with open_nursery() as nursery:
+                        _around.set(nursery)
+                        handles = [nursery.start_soon(self.execute, child) for child in children]
+                        await self.execute(body)
+                        if cancel:
+                            nursery.cancel_scope.cancel()
+                finally:
+                    _around.set(outer)
                 return [handle.status.name for handle in handles]
+            case p.Spawn(body):
+                around = _around.get()
+                if around is None:
+                    return await self.execute(body)
+                return around.start_soon(self.execute, body, name="spawned").status.name
             case p.Child(body, before, cancel):
                 async with open_nursery() as nursery:
                     handle = nursery.start_soon(self.execute, body, name="child")
@@ -308,6 +323,12 @@ class Stage:
                 return await self.ctx.invocation(self.other).attach(str)
             case "output":
                 return str(await self.ctx.invocation(self.other).output(str))
+            case "resolve" if self.awakeables:
+                return self.ctx.resolve_awakeable(self.awakeables[-1], "by itself", str)  # type: ignore[func-returns-value]
+            case "reject" if self.awakeables:
+                return self.ctx.reject_awakeable(self.awakeables[0], "by itself")  # type: ignore[func-returns-value]
+            case "resolve" | "reject":
+                return "no awakeable"
             case "signal":
                 return self.ctx.invocation(self.other).signal("a", "hello", type=str)  # type: ignore[func-returns-value]
             case "call id":
@@ -371,6 +392,18 @@ class Stage:
                     (futures.index(future), future.status.name)
                     async for future in as_completed(*futures)
                 ]
+            case "as_completed once":
+                async for future in as_completed(*futures):
+                    return futures.index(future), future.status.name
+                raise AssertionError("nothing has ended")
+            case "select":
+                order: list[tuple[str, str]] = []
+                left = list(dict.fromkeys(futures))
+                while left:
+                    index, future = await wait_first(*left)
+                    del left[index]
+                    order.append((future.name, future.status.name))
+                return order
             case _:
                 half = len(futures) // 2
                 both = wait_all(gather(*futures[:half]), wait_first(*futures[half:]))

@@ -5,13 +5,23 @@ Owns the shape of programs. What they mean is ``interpreter.py``'s.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import attrs
 from hypothesis import strategies as st
 
 Name: TypeAlias = Literal["a", "b"]
 OnCancel: TypeAlias = Literal["request", "wait", "abandon"]
+How: TypeAlias = Literal[
+    "gather",
+    "wait_all",
+    "wait_first",
+    "first_success",
+    "as_completed",
+    "as_completed once",
+    "select",
+    "nested",
+]
 
 
 # -- leaves that are futures
@@ -75,9 +85,11 @@ class Promise:
 
 @attrs.frozen
 class Peer:
-    """Something with another invocation."""
+    """Something with another invocation; ``resolve`` and ``reject`` end an awakeable of its own."""
 
-    do: Literal["send", "send and cancel", "attach", "output", "signal", "call id"] = "send"
+    do: Literal[
+        "send", "send and cancel", "attach", "output", "signal", "call id", "resolve", "reject"
+    ] = "send"
 
 
 @attrs.frozen
@@ -182,7 +194,7 @@ class Amap:
 class Combine:
     """Several operations and one child at once. ``twice``: the first one is given twice."""
 
-    how: Literal["gather", "wait_all", "wait_first", "first_success", "as_completed", "nested"]
+    how: How
     operations: tuple[Operation, ...]
     child: Program | None = None
     twice: bool = False
@@ -207,6 +219,13 @@ class Child:
 
 
 @attrs.frozen
+class Spawn:
+    """A child in the nursery around, which may be joining its children by then."""
+
+    body: Program
+
+
+@attrs.frozen
 class Guarded:
     """Inside of a lock, semaphore or limiter that all tasks share."""
 
@@ -228,6 +247,7 @@ Program: TypeAlias = (
     | Combine
     | Hot
     | Child
+    | Spawn
     | Guarded
 )
 
@@ -251,7 +271,18 @@ leaves: st.SearchStrategy[Leaf] = st.one_of(
     st.builds(Promise, st.sampled_from(["get", "peek", "resolve", "reject"]), _names),
     st.builds(
         Peer,
-        st.sampled_from(["send", "send and cancel", "attach", "output", "signal", "call id"]),
+        st.sampled_from(
+            [
+                "send",
+                "send and cancel",
+                "attach",
+                "output",
+                "signal",
+                "call id",
+                "resolve",
+                "reject",
+            ]
+        ),
     ),
     st.builds(Chance),
     st.builds(Checkpoint),
@@ -291,9 +322,7 @@ def _composites(inner: st.SearchStrategy[Program]) -> st.SearchStrategy[Program]
         st.builds(Amap, inner, st.integers(0, 3), st.none() | st.integers(1, 2)),
         st.builds(
             Combine,
-            st.sampled_from(
-                ["gather", "wait_all", "wait_first", "first_success", "as_completed", "nested"]
-            ),
+            st.sampled_from(get_args(How)),
             st.lists(operations, min_size=1, max_size=3).map(tuple),
             st.none() | inner,
             st.booleans(),
@@ -305,6 +334,7 @@ def _composites(inner: st.SearchStrategy[Program]) -> st.SearchStrategy[Program]
             st.sampled_from(["leave", "cancel", "detach", "await", "wait"]),
         ),
         st.builds(Child, inner, inner, st.booleans()),
+        st.builds(Spawn, inner),
         st.builds(Guarded, st.sampled_from(["lock", "semaphore", "limiter"]), inner),
     )
 

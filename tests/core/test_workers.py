@@ -185,3 +185,21 @@ def test_an_idle_worker_ends_when_it_is_dismissed(backend: str) -> None:
         return done
 
     assert anyio.run(main, backend=backend) == ["executed", "executed"]
+
+
+def test_one_worker_at_a_time_is_summoned() -> None:
+    """Bodies that are submitted before it has come are its own: no host task is started in vain."""
+    started: list[object] = []
+
+    class Group:
+        def start_soon(self, async_fn: object, *_: object) -> None:
+            started.append(async_fn)
+
+    async def execute(_: Any) -> None: ...
+
+    workers = Workers(execute)
+    workers.open(None, Group())  # type: ignore[arg-type]
+    for _ in range(3):
+        workers.submit(object())  # type: ignore[arg-type]
+
+    assert len(started) == 1

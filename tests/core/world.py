@@ -26,6 +26,7 @@ import attrs
 from durable_trio import Service, VirtualObject, Workflow
 from durable_trio._attempt import Attempt
 from durable_trio._exceptions import UsageError
+from durable_trio._invocation import parse_awakeable_id
 from durable_trio.abc import (
     CANCEL_SIGNAL,
     VOID,
@@ -38,6 +39,7 @@ from durable_trio.abc import (
     AwaitTree,
     Call,
     Command,
+    CompleteAwakeable,
     CompletePromise,
     Completion,
     Entry,
@@ -492,6 +494,10 @@ class World:
             case SendSignal(target, signal, _, _) if signal == CANCEL_SIGNAL:
                 self.cancelled.add(target)
                 self._cancel_callee(target)
+            case CompleteAwakeable(text, result, _):
+                _, index = parse_awakeable_id(text)
+                if not any(isinstance(e, Signal) and e.signal == index for e in self.entries):
+                    self._add(f"awakeable {index}", lambda: self._note(Signal(index, result)))
             case _:
                 pass
 
