@@ -54,12 +54,14 @@ async def work(ctx: Context, plan: tuple[str, list[list[str]]]) -> list[str]:
 
 def drawn(number: int) -> list[list[list[str]]]:
     """Two invocations with a few operations: few enough for every order of their events."""
-    chance = random.Random(number)  # noqa: S311
+    chance = random.Random(number)
     while True:
         sizes = chance.choice([[1], [2], [1, 1]]), chance.choice([[1], [1, 1]])
-        program = [[[chance.choice(["step", "x", "y"]) for _ in range(n)] for n in s] for s in sizes]
+        program = [
+            [[chance.choice(["step", "x", "y"]) for _ in range(n)] for n in s] for s in sizes
+        ]
         names = [name for branches in program for branch in branches for name in branch]
-        if len(names) > 2 and sum(1 if name == "step" else 3 for name in names) <= 5:
+        if len(names) > 1 and sum(1 if name == "step" else 3 for name in names) <= 4:
             return program
 
 
@@ -83,7 +85,7 @@ def scenario(invocations: Sequence[list[list[str]]], seen: set[Any]) -> Callable
     return play
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 async def test_random_programs_show_the_same_with_and_without_reduction(
     number: int,
     monkeypatch: pytest.MonkeyPatch,
