@@ -86,6 +86,20 @@ SCHEDULER: Final = (
         "core/test_combinators.py",
     ),
     _mutant(
+        "a cancelled exception that nobody asked for reaches the host",
+        "durable_trio/_bodies.py",
+        "            failed = self._unbidden(body, failed)\n",
+        "",
+        "core/test_wrong_bodies.py",
+    ),
+    _mutant(
+        "a branch may end inside of a native scope",
+        "durable_trio/_scheduler.py",
+        "        if self.closed or not self.leave(task):",
+        "        if self.closed:",
+        "core/test_foreign_deadlines.py",
+    ),
+    _mutant(
         "an attempt suspends while a body is at work",
         "durable_trio/_attempt.py",
         "        if self._input_closed and not self.bodies.executing:",
