@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import cache
 
 import anyio
 import attrs
+import pytest
 
 
 @cache
 def curl_binary() -> str:
-    """Where curl is. Tests that need it do not skip without it."""
+    """Where curl is. A machine without it skips what needs it, but for CI, which installs it."""
     found = shutil.which("curl")
     if found is None:
-        raise RuntimeError("these tests run curl, which is not installed: apt-get install curl")
+        missing = "these tests run curl, which is not installed: apt-get install curl"
+        if "DURABLE_TRIO_CI" in os.environ:
+            raise RuntimeError(missing)
 
+        pytest.skip(missing)
     return found
 
 
