@@ -51,9 +51,10 @@ def test_a_missing_extra_is_told(name: str) -> None:
     assert 1 == len(result.stderr.splitlines())
 
 
-def test_another_missing_module_is_not_taken_for_the_extra() -> None:
+@pytest.mark.parametrize("name", ["attrs", "bdb"])
+def test_another_missing_module_is_not_taken_for_the_extra(name: str) -> None:
     """A broken installation is not explained away."""
-    result = python(WITHOUT.format(name="attrs"))
+    result = python(WITHOUT.format(name=name))
 
     assert "Traceback" in result.stderr
 
@@ -135,6 +136,31 @@ def test_another_error_stays_what_it_is() -> None:
     group = Commands("x", commands={"fail": click.Command("fail", callback=fail)})
 
     assert isinstance(CliRunner().invoke(group, ["fail"]).exception, ExceptionGroup)
+
+
+def test_commands_are_listed_in_the_order_of_their_use() -> None:
+    """Not by the alphabet: what serves first, then what asks, then what looks."""
+    listed = CliRunner().invoke(app, ["--help"]).stdout.partition("Commands:")[2]
+
+    names = [line.split()[0] for line in listed.splitlines() if line[:2] == "  " != line[2:4]]
+    assert list(app.commands) == [name for name in names if name in app.commands]
+
+
+def test_an_extra_that_an_adapter_needs_is_told(tmp_path: Path) -> None:
+    """By the command that needs it."""
+    (tmp_path / "app.py").write_text(
+        "from durable_trio import Context, Service\ns = Service('S')\n"
+        "@s.handler\nasync def h(ctx: Context) -> None: ...\n"
+    )
+    code = WITHOUT.format(name="h2").replace(
+        '["durable-trio", "--help"]', f'["durable-trio", "serve", "{tmp_path}/app.py:s"]'
+    )
+    result = python(code)
+
+    assert 2 == result.returncode
+    assert 'this needs h2, which is not installed. Install it with: pip install "durable-trio[' in (
+        result.stderr
+    )
 
 
 def test_every_command_explains_itself() -> None:

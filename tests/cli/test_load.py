@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from durable_trio import UsageError
 from durable_trio._cli._exits import Exit
 from durable_trio._cli._load import is_reference, load_services
 
@@ -76,3 +77,18 @@ def test_what_a_reference_looks_like(tmp_path: Path) -> None:
     assert all(map(is_reference, references))
     assert not any(map(is_reference, ["inv_1VS_8S", "a.jsonl", "app:", ":a", "http://h:1"]))
     assert not is_reference(str(tmp_path / "a:b"))
+
+
+def test_a_file_that_is_no_module_is_refused(tmp_path: Path) -> None:
+    """By its name, before anything in it is looked at."""
+    (tmp_path / "app.txt").write_text("services = []")
+    with pytest.raises(UsageError, match=r"app\.txt is no Python file: its name ends with \.py"):
+        load_services(f"{tmp_path}/app.txt:services")
+
+
+def test_a_module_in_a_package_that_is_not_there() -> None:
+    """What is missing is the package, and no file here is like it."""
+    with pytest.raises(
+        UsageError, match=r"there is no module 'nowhere' in .* or on Python's path\.$"
+    ):
+        load_services("nowhere.app:services")

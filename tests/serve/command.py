@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import attrs
@@ -143,10 +143,17 @@ def serving(folder: Path, *arguments: object, scheme: str = "http") -> Generator
         url = lines[0].removeprefix("Serving on ").partition(",")[0]
         yield Serving(process, folder, url, lines, log)
     finally:
+        end(process)
         watchdog.cancel()
-        process.kill()
-        process.wait()
         _close(process.stdout)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """As an operator who has no time; what a killed process has measured would be lost."""
+    while process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)
 
 
 def _close(stream: IO[str] | None) -> None:
