@@ -132,7 +132,7 @@ class MemorySendChannel(Generic[T_contra]):
     def clone(self) -> MemorySendChannel[T_contra]:
         """Another sending end of the same channel; each has to be closed."""
         if self._closed:
-            raise ClosedResourceError("a closed channel cannot be cloned")
+            raise ClosedResourceError("this end of the channel was closed: clone it before that")
 
         return MemorySendChannel(self._state)
 
@@ -158,7 +158,9 @@ class MemorySendChannel(Generic[T_contra]):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ClosedResourceError("this end of the channel was closed")
+            raise ClosedResourceError(
+                "this end of the channel was closed: give each task a clone of its own"
+            )
 
         if not self._state.open_receivers:
             raise BrokenResourceError("every receiving end of the channel is closed")
@@ -191,7 +193,9 @@ class MemoryReceiveChannel(Generic[T_co]):
         running_task("channel.receive_nowait")
         state = self._state
         if self._closed:
-            raise ClosedResourceError("this end of the channel was closed")
+            raise ClosedResourceError(
+                "this end of the channel was closed: give each task a clone of its own"
+            )
 
         sender = state.senders.wake_first(_Woken())
         if sender is not None:
@@ -223,7 +227,7 @@ class MemoryReceiveChannel(Generic[T_co]):
     def clone(self) -> MemoryReceiveChannel[T_co]:
         """Another receiving end; every value goes to one of them."""
         if self._closed:
-            raise ClosedResourceError("a closed channel cannot be cloned")
+            raise ClosedResourceError("this end of the channel was closed: clone it before that")
 
         return MemoryReceiveChannel(self._state)
 

@@ -97,7 +97,7 @@ def parse_awakeable_id(text: str) -> tuple[bytes, int]:
 
     packed = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
     if len(packed) <= 4:
-        raise ValueError(f"the awakeable id {text!r} is too short")
+        raise ValueError(f"an awakeable id holds an invocation's id and a number, got {text!r}")
 
     return packed[:-4], int.from_bytes(packed[-4:], "big")
 

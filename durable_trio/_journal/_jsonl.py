@@ -79,7 +79,7 @@ def _encode(out: Object) -> bytes:
 
 def _read_entry(raw: Any) -> Entry:
     if not is_object(raw):
-        raise ValueError("expected a JSON object")
+        raise ValueError(f"expected a JSON object, found {raw!r:.60}")
     for family, shapes in BY_TAG.items():
         tag = raw.pop(family, ABSENT)
         if type(tag) is str:
@@ -92,8 +92,9 @@ def _read_entry(raw: Any) -> Entry:
 
 
 def _read_header(raw: Any) -> JournalHeader:
-    if not is_object(raw) or raw.pop("format", None) != FORMAT:
-        raise ValueError(f'expected a header with "format":"{FORMAT}"')
+    if not is_object(raw) or raw.get("format") != FORMAT:
+        raise ValueError(f'expected a header with "format":"{FORMAT}", found {raw!r:.60}')
+    del raw["format"]
     version = raw.pop("version", None)
     if type(version) is not int or version < 1:
         raise ValueError(f"'version' must be a positive integer, found {version!r}")
@@ -104,7 +105,7 @@ def _read_header(raw: Any) -> JournalHeader:
 
 def _read_outcome(raw: Any) -> Value | Failure:
     if not is_object(raw):
-        raise ValueError("expected a JSON object")
+        raise ValueError(f"expected a JSON object, found {raw!r:.60}")
     outcome = _OUTCOME.take(raw, "")
     if raw:
         raise NewerVocabulary(f"unknown field {next(iter(raw))!r}")

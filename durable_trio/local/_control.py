@@ -127,7 +127,7 @@ class Control:
             if record.status not in _PAUSES:
                 raise UsageError(
                     f"the invocation {invocation_id} is {record.status.value}: only one that has "
-                    "started and not completed can be paused"
+                    "started and not completed can be paused; cancel or kill one that must not start"
                 )
 
             engine.timers.remove(invocation_id, TimerKind.RETRY)
@@ -152,7 +152,8 @@ class Control:
             if record.status not in _RESUMES:
                 raise UsageError(
                     f"the invocation {invocation_id} is {record.status.value}: only one that has "
-                    "started and not completed can be resumed"
+                    "started and not completed can be resumed; call the handler again if it has "
+                    "completed, the others start by themselves"
                 )
 
             engine.timers.remove(invocation_id, TimerKind.RETRY)
@@ -210,7 +211,9 @@ class Control:
             )
 
         if definition.kind is ServiceKind.SERVICE:
-            raise UsageError(f"{definition!r} has no keys and no state")
+            raise UsageError(
+                f"{definition!r} has no keys and no state: name a VirtualObject or a Workflow"
+            )
 
         return definition
 

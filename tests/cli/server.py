@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import attrs
@@ -213,12 +213,19 @@ def running(folder: Path, *arguments: object, **options: Any) -> Generator[Serve
         url = lines[0].removeprefix("Listening on ").partition(",")[0]
         yield Server(process, folder, lines, url)
     finally:
+        end(process)
         watchdog.cancel()
-        process.kill()
-        process.wait()
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """As an operator who has no time; what a killed process has measured would be lost."""
+    while process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)
 
 
 def _announcement(stdout: IO[str]) -> Iterator[str]:

@@ -55,7 +55,7 @@ def parse_delay(text: str) -> float:
         raise UsageError(f"bad delay {text!r}: expected {_EXPECTED}.{missing}")
 
     if seconds > _LONGEST:
-        raise UsageError(f"bad delay {text!r}: it is longer than 100 years")
+        raise UsageError(f"bad delay {text!r}: expected 100 years at most; send it when it is due")
 
     return seconds
 
