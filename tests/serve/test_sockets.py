@@ -21,6 +21,7 @@ from durable_trio import UsageError
 from durable_trio.abc import AwaitKind, AwaitTree, Input, Output, Value
 from durable_trio_restate import ServerLimits, endpoint, serve, tls_context
 from durable_trio_restate._messages import EndMessage
+from durable_trio_restate._server._listeners import open_sockets
 
 from .certificate import write_certificate
 from .pair import parse
@@ -331,6 +332,40 @@ def test_tls(backend: str, protocols: list[str], tmp_path: Path) -> None:
     anyio.run(main, backend=backend)
 
 
+def test_clients_that_have_to_show_a_certificate(backend: str, tmp_path: Path) -> None:
+    """With ``client_ca`` only those whom one of these authorities has signed are served."""
+    certificate, key = write_certificate(tmp_path)
+    health = b"GET /health HTTP/1.1\r\nhost: me\r\nconnection: close\r\n\r\n"
+
+    async def main() -> None:
+        tls = tls_context(certificate, key, client_ca=certificate)
+        async with served(endpoint([greeter]), tls=tls) as server:
+            known = ssl.create_default_context(cafile=str(certificate))
+            known.load_cert_chain(certificate, key)
+            stream = await server.connect(known)
+            await stream.send(health)
+            assert (b"".join([piece async for piece in stream])).endswith(b"ok")
+            unknown = ssl.create_default_context(cafile=str(certificate))
+            with pytest.raises((ssl.SSLError, anyio.EndOfStream, anyio.BrokenResourceError)):
+                # With TLS 1.3 a client is told only after its handshake.
+                stream = await server.connect(unknown)
+                await stream.send(health)
+                await stream.receive()
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_name_with_several_addresses() -> None:
+    """All of them are listened on, on one port, also if any free one is asked for."""
+    opened = open_sockets("localhost:0")
+    try:
+        assert 1 == len({each.getsockname()[1] for each in opened})
+        assert len(opened) == len({each.family for each in opened})
+    finally:
+        for each in opened:
+            each.close()
+
+
 def test_wrong_certificates(tmp_path: Path) -> None:
     """Files that are no certificate, or are not there, are a usage error that names them."""
     (tmp_path / "junk.pem").write_text("junk")
@@ -364,7 +399,10 @@ def test_a_unix_socket(backend: str, tmp_path: Path) -> None:
     anyio.run(main, backend=backend)
 
 
-@pytest.mark.parametrize("bind", ["nonsense", "localhost", "localhost:x", "localhost:99999999"])
+@pytest.mark.parametrize(
+    "bind",
+    ["nonsense", "localhost", "localhost:x", "localhost:99999999", "unix:/nowhere/to/be/found"],
+)
 def test_addresses_that_are_none(bind: str) -> None:
     """An address that cannot be listened on is a usage error that says so."""
 
