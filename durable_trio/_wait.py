@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import types
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ._task import running_task
 from ._traps import Trap
@@ -122,7 +122,7 @@ async def sleep_until(deadline: float) -> None:
     await timer
 
 
-async def sleep_forever() -> None:
+async def sleep_forever() -> NoReturn:
     """Wait until cancelled. Journals nothing; while all wait like this the invocation is suspended."""
     task = running_task("sleep_forever")
     await check_cancelled(task)

@@ -38,7 +38,7 @@ from durable_trio._task import running_task
 from . import programs as p
 
 if TYPE_CHECKING:
-    from durable_trio import CallFuture, DurableFuture, WorkflowContext
+    from durable_trio import CallFuture, DurableFuture, TaskHandle, WorkflowContext
     from durable_trio.abc import Clock
 
     from .programs import Operation, Program
@@ -171,11 +171,12 @@ class Stage:
     async def _block(self, program: Program) -> object:  # type: ignore[return]  # a nursery may swallow its own cancellation
         match program:
             case p.Nursery(children, body, cancel):
+                handles: list[TaskHandle[object]] = []
                 outer = _around.get()
                 try:
                     async with open_nursery() as nursery:
                         _around.set(nursery)
-                        handles = [nursery.start_soon(self.execute, child) for child in children]
+                        handles += [nursery.start_soon(self.execute, child) for child in children]
                         await self.execute(body)
                         if cancel:
                             nursery.cancel_scope.cancel()

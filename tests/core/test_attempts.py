@@ -39,7 +39,7 @@ from .world import World, service_handler
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from durable_trio import Context, RunInfo
+    from durable_trio import Context, RunInfo, TaskHandle
     from durable_trio.abc import AttemptEnd
 
 PEER = remote("Peer", "handle", input=str, output=str)
@@ -188,12 +188,15 @@ def test_every_wait_goes_on_after_a_suspension(backend: str) -> None:
             await sleep(seconds)
             return seconds
 
+        found: list[Any] = []
+        handles: list[TaskHandle[float]] = []
         async with open_nursery() as nursery:
-            handles = [nursery.start_soon(child, seconds) for seconds in (3, 1, 2)]
-            first = await ctx.call(PEER, "x")
+            handles += [nursery.start_soon(child, seconds) for seconds in (3, 1, 2)]
+            found.append(await ctx.call(PEER, "x"))
+        found.append([handle.return_value for handle in handles])
         with move_on_after(5) as scope:
             await sleep_forever()
-        return [first, [handle.return_value for handle in handles], scope.cancelled_caught]
+        return [*found, scope.cancelled_caught]
 
     made = service_handler(handler)
     world = World(made, suspending=True)

@@ -31,7 +31,7 @@ from durable_trio.abc import (
 from .world import World, play, service_handler, value
 
 if TYPE_CHECKING:
-    from durable_trio import Context
+    from durable_trio import CallFuture, Context, TaskHandle
     from durable_trio.abc import Call
 
 PEER = remote("Peer", "handle", input=str, output=str)
@@ -154,11 +154,10 @@ def test_a_suspended_handler_that_has_returned_waits_for_the_id(backend: str) ->
 def test_an_ended_call_signals_nobody(backend: str) -> None:
     """A scope that is cancelled after the call's result came sends nothing."""
 
-    async def handler(ctx: Context) -> str:
+    async def handler(ctx: Context) -> None:
         with CancelScope() as scope:
-            result = await ctx.call(PEER, "x")
+            await ctx.call(PEER, "x")
             scope.cancel()
-        return result
 
     _, world = play(service_handler(handler), backend)
 
@@ -200,14 +199,13 @@ def test_cancelling_a_call_by_hand(backend: str) -> None:
 def test_the_losers_of_a_race_leave_no_orphans(backend: str) -> None:
     """A task's pending calls end when it returns (C5)."""
 
-    async def handler(ctx: Context) -> str:
+    async def handler(ctx: Context) -> None:
         async def branch() -> str:
             ctx.call(PEER, "left", name="left")
             return await ctx.run(lambda: give("returned"))
 
         async with open_nursery() as nursery:
-            handle = nursery.start_soon(branch)
-        return handle.return_value
+            nursery.start_soon(branch)
 
     _, world = play(service_handler(handler), backend, answer=never)
 
@@ -236,17 +234,19 @@ def test_the_pending_futures_of_a_task_end_when_it_fails(backend: str) -> None:
 def test_a_detached_call_outlives_its_task(backend: str) -> None:
     """``detach`` keeps the scope and the task from ending it."""
 
-    async def handler(ctx: Context) -> str:
+    async def handler(ctx: Context) -> list[str]:
+        calls: list[CallFuture[str]] = []
         with CancelScope() as scope:
             call = ctx.call(PEER, "x")
             call.detach()
             call.detach()
+            calls.append(call)
             scope.cancel()
-        return await call
+        return [await call for call in calls]
 
     handled = service_handler(handler)
 
-    assert value(handled, backend) == "x"
+    assert value(handled, backend) == ["x"]
     assert [] == signals(play(handled, backend)[1])
 
 
@@ -278,10 +278,11 @@ def test_waiting_for_the_callee_to_end(backend: str) -> None:
     """``on_cancel="wait"``: signalled, and the scope is left only when the callee has ended."""
 
     async def handler(ctx: Context) -> list[Any]:
+        calls: list[CallFuture[str]] = []
         with move_on_after(5) as scope:
-            call = ctx.call(PEER, "x", on_cancel="wait")
-            await call
-        return [scope.cancelled_caught, call.status.name]
+            calls.append(ctx.call(PEER, "x", on_cancel="wait"))
+            await calls[0]
+        return [scope.cancelled_caught, calls[0].status.name]
 
     handled = service_handler(handler)
     _, world = play(handled, backend, answer=never)
@@ -321,21 +322,23 @@ def test_a_result_that_comes_after_the_cancellation_is_dropped(backend: str) -> 
 def test_a_waiting_call_in_a_gather_is_waited_for(backend: str) -> None:
     """The gather fails at once, and the task still ends after the callee."""
 
-    async def handler(ctx: Context) -> str:
+    async def handler(ctx: Context) -> list[str]:
+        handles: list[TaskHandle[None]] = []
+
+        async def branch() -> None:
+            await gather(ctx.call(PEER, "x", on_cancel="wait"), ctx.timer(60))
+
         async with open_nursery() as nursery:
-
-            async def branch() -> None:
-                await gather(ctx.call(PEER, "x", on_cancel="wait"), ctx.timer(60))
-
             handle = nursery.start_soon(branch)
+            handles.append(handle)
             await sleep(1)
             handle.cancel()
-        return handle.status.name
+        return [handle.status.name for handle in handles]
 
     handled = service_handler(handler)
     _, world = play(handled, backend, answer=never)
 
-    assert value(handled, backend, answer=never) == "CANCELLED"
+    assert value(handled, backend, answer=never) == ["CANCELLED"]
     assert ["SendSignal", "Completion", "Output"] == kinds(world)[-3:]
 
 

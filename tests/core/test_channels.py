@@ -21,7 +21,7 @@ from durable_trio import (
 from .world import service_handler, value
 
 if TYPE_CHECKING:
-    from durable_trio import Context, MemoryReceiveChannel, MemorySendChannel
+    from durable_trio import Context, MemoryReceiveChannel, MemorySendChannel, TaskHandle
 
 
 async def give(value: Any) -> Any:
@@ -77,6 +77,7 @@ def test_a_buffer_takes_so_many(backend: str) -> None:
         async def producer(item: str) -> None:
             await send.send(item)
 
+        found: list[Any] = []
         async with open_nursery() as nursery:
             for item in "abcd":
                 nursery.start_soon(producer, item)
@@ -84,8 +85,9 @@ def test_a_buffer_takes_so_many(backend: str) -> None:
             with pytest.raises(WouldBlock):
                 send.send_nowait("e")
             before = send.statistics()
-            received = [await receive.receive() for _ in range(4)]
-        return [before.current_buffer_used, before.tasks_waiting_send, *received]
+            found += [before.current_buffer_used, before.tasks_waiting_send]
+            found += [await receive.receive() for _ in range(4)]
+        return found
 
     assert value(service_handler(handler), backend) == [2, 2, "a", "b", "c", "d"]
 
@@ -117,12 +119,12 @@ def test_receivers_are_served_in_the_order_of_waiting(backend: str) -> None:
             for name in "ab":
                 nursery.start_soon(consumer, name)
             await checkpoint()
-            waiting = receive.statistics().tasks_waiting_receive
+            order.append(f"waiting {receive.statistics().tasks_waiting_receive}")
             send.send_nowait(1)
             send.send_nowait(2)
-        return [*order, str(waiting)]
+        return order
 
-    assert value(service_handler(handler), backend) == ["a 1", "b 2", "2"]
+    assert value(service_handler(handler), backend) == ["waiting 2", "a 1", "b 2"]
 
 
 def test_nothing_to_receive(backend: str) -> None:
@@ -149,13 +151,14 @@ def test_a_cancelled_sender_takes_its_value_back(backend: str) -> None:
 
     async def handler(ctx: Context) -> list[Any]:
         send, receive = open_memory_channel(0)
+        handles: list[TaskHandle[None]] = []
+        received: list[str] = []
         async with open_nursery() as nursery:
-            first = nursery.start_soon(send.send, "first")
-            nursery.start_soon(send.send, "second")
+            handles += [nursery.start_soon(send.send, item) for item in ("first", "second")]
             await checkpoint()
-            first.cancel()
-            received = await receive.receive()
-        return [first.status.name, received]
+            handles[0].cancel()
+            received.append(await receive.receive())
+        return [handles[0].status.name, *received]
 
     assert value(service_handler(handler), backend) == ["CANCELLED", "second"]
 
@@ -165,15 +168,18 @@ def test_a_cancelled_receiver_takes_nothing(backend: str) -> None:
 
     async def handler(ctx: Context) -> list[Any]:
         send, receive = open_memory_channel(0)
+        found: list[Any] = []
         async with open_nursery() as nursery:
             first = nursery.start_soon(receive.receive)
             second = nursery.start_soon(receive.receive)
             await checkpoint()
             first.cancel()
             send.send_nowait("x")
-        return [first.status.name, second.return_value]
+            found.append(await second)
+            found.append(first.status.name)
+        return found
 
-    assert value(service_handler(handler), backend) == ["CANCELLED", "x"]
+    assert value(service_handler(handler), backend) == ["x", "CANCELLED"]
 
 
 def test_what_was_received_is_not_lost_to_a_later_cancellation(backend: str) -> None:
@@ -259,39 +265,42 @@ def test_a_channel_without_receivers_is_broken(backend: str) -> None:
 def test_closing_the_receiver_wakes_blocked_senders(backend: str) -> None:
     """They learn that the channel is broken."""
 
-    async def handler(ctx: Context) -> str:
+    async def handler(ctx: Context) -> list[str]:
+        order: list[str] = []
         send, receive = open_memory_channel(0)
 
-        async def producer() -> str:
+        async def producer() -> None:
             with pytest.raises(BrokenResourceError):
                 await send.send(1)
-            return "broken"
+            order.append("broken")
 
         async with open_nursery() as nursery:
-            handle = nursery.start_soon(producer)
+            nursery.start_soon(producer)
             await checkpoint()
             receive.close()
-        return handle.return_value
+        return order
 
-    assert value(service_handler(handler), backend) == "broken"
+    assert value(service_handler(handler), backend) == ["broken"]
 
 
 def test_closing_the_sender_wakes_blocked_receivers(backend: str) -> None:
     """They learn that the channel has ended."""
 
     async def handler(ctx: Context) -> list[str]:
+        order: list[str] = []
         send, receive = open_memory_channel(0)
 
-        async def consumer() -> str:
+        async def consumer() -> None:
             with pytest.raises(EndOfChannel):
                 await receive.receive()
-            return "ended"
+            order.append("ended")
 
         async with open_nursery() as nursery:
-            handles = [nursery.start_soon(consumer) for _ in range(2)]
+            for _ in range(2):
+                nursery.start_soon(consumer)
             await checkpoint()
             await send.aclose()
-        return [handle.return_value for handle in handles]
+        return order
 
     assert value(service_handler(handler), backend) == ["ended", "ended"]
 
@@ -300,39 +309,47 @@ def test_closing_your_own_end_wakes_those_who_wait_on_it(backend: str) -> None:
     """They get ``ClosedResourceError``; those on a clone go on waiting."""
 
     async def handler(ctx: Context) -> list[str]:
+        order: list[str] = []
         send, receive = open_memory_channel(0)
         also_send, also_receive = send.clone(), receive.clone()
 
-        async def blocked(channel: MemorySendChannel[int]) -> str:
+        async def blocked(channel: MemorySendChannel[int]) -> None:
             try:
                 await channel.send(1)
             except ClosedResourceError:
-                return "closed"
-            return "sent"
+                order.append("send closed")
+            else:
+                order.append("sent")
 
         async with open_nursery() as nursery:
-            one = nursery.start_soon(blocked, send)
-            two = nursery.start_soon(blocked, also_send)
+            nursery.start_soon(blocked, send)
+            nursery.start_soon(blocked, also_send)
             await checkpoint()
             send.close()
             await receive.receive()
 
-        async def starved(channel: MemoryReceiveChannel[int]) -> str:
+        async def starved(channel: MemoryReceiveChannel[int]) -> None:
             try:
                 await channel.receive()
             except ClosedResourceError:
-                return "closed"
-            return "received"
+                order.append("receive closed")
+            else:
+                order.append("received")
 
         async with open_nursery() as nursery:
-            three = nursery.start_soon(starved, receive)
-            four = nursery.start_soon(starved, also_receive)
+            nursery.start_soon(starved, receive)
+            nursery.start_soon(starved, also_receive)
             await checkpoint()
             receive.close()
             await also_send.send(1)
-        return [handle.return_value for handle in (one, two, three, four)]
+        return order
 
-    assert value(service_handler(handler), backend) == ["closed", "sent", "closed", "received"]
+    assert value(service_handler(handler), backend) == [
+        "send closed",
+        "sent",
+        "receive closed",
+        "received",
+    ]
 
 
 def test_a_closed_end_does_nothing_more(backend: str) -> None:
@@ -365,12 +382,15 @@ def test_a_sender_that_was_served_is_not_told_of_a_later_close(backend: str) -> 
 
     async def handler(ctx: Context) -> list[Any]:
         send, receive = open_memory_channel(0)
+        found: list[Any] = []
         async with open_nursery() as nursery:
             handle = nursery.start_soon(send.send, 1)
             await checkpoint()
-            received = receive.receive_nowait()
+            found.append(receive.receive_nowait())
             send.close()
-        return [received, handle.status.name]
+            await handle
+            found.append(handle.status.name)
+        return found
 
     assert value(service_handler(handler), backend) == [1, "FINISHED"]
 

@@ -331,11 +331,12 @@ def test_a_waiting_call_in_as_completed_holds_its_cancelled_waiter(backend: str)
     """A cancelled task that waits for a callee to end feels it afterwards."""
 
     async def handler(ctx: Context) -> list[Any]:
+        calls: list[DurableFuture[str]] = []
         with move_on_after(5) as scope:
-            call = ctx.call(PEER, "x", on_cancel="wait")
-            async for _ in as_completed(call):
+            calls.append(ctx.call(PEER, "x", on_cancel="wait"))
+            async for _ in as_completed(*calls):
                 raise AssertionError("not reached")
-        return [scope.cancelled_caught, call.status.name]
+        return [scope.cancelled_caught, *(call.status.name for call in calls)]
 
     handled = service_handler(handler)
 
@@ -508,9 +509,10 @@ def test_a_loser_that_returns_all_the_same_changes_nothing(backend: str) -> None
 
     async def handler(ctx: Context) -> str:
         async def stubborn() -> str:
+            late: list[str] = []
             with CancelScope(shield=True):
-                late: str = await ctx.run(give, "late", name="late")
-            return late
+                late.append(await ctx.run(give, "late", name="late"))
+            return late[0]
 
         return await race(lambda: ctx.run(give, "won", name="win"), stubborn)
 

@@ -65,11 +65,13 @@ def test_the_inner_deadline_cuts_first(backend: str) -> None:
     """Of nested deadlines the one that passes cuts its own block only."""
 
     async def handler(ctx: Context) -> list[bool]:
+        caught: list[bool] = []
         with move_on_after(60) as outer:
             with move_on_after(10) as inner:
                 await Event().wait()
+            caught.append(inner.cancelled_caught)
             await ctx.run(give, 1)
-        return [inner.cancelled_caught, outer.cancelled_caught]
+        return [*caught, outer.cancelled_caught]
 
     assert value(service_handler(handler), backend) == [True, False]
 

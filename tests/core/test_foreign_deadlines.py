@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from durable_trio import Context
+    from durable_trio.abc import AttemptEnd
 
 
 async def give(value: Any) -> Any:
@@ -378,10 +379,13 @@ def test_native_scopes_around_the_whole_attempt_are_the_caller_s_own(backend: st
             await sleep(5)
         return await ctx.run(give, "done")
 
-    async def main() -> object:
+    ends: list[AttemptEnd] = []
+
+    async def main() -> None:
         with anyio.fail_after(60):
             async with anyio.create_task_group():
-                end = await World(service_handler(handler)).run()
-        return end
+                ends.append(await World(service_handler(handler)).run())
 
-    assert "done" in repr(anyio.run(main, backend=backend))
+    anyio.run(main, backend=backend)
+
+    assert "done" in repr(ends)

@@ -87,12 +87,11 @@ def test_a_generator_that_is_left_inside_of_a_scope_is_found(backend: str) -> No
             for index in range(9):
                 yield await ctx.run(give, index)
 
-    async def handler(ctx: Context) -> int:
+    async def handler(ctx: Context) -> None:
         async for number in calls(ctx):
             if number == 2:
                 break
         await sleep(1)
-        return number
 
     found = error(service_handler(handler), backend)
 

@@ -27,7 +27,7 @@ from .world import service_handler, value
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from durable_trio import Context
+    from durable_trio import Context, TaskHandle
 
 MAKERS: list[Callable[[], Any]] = [
     Lock,
@@ -127,9 +127,10 @@ def test_a_cancelled_waiter_leaves_the_queue(backend: str, make: Callable[[], An
             await checkpoint()
             first.cancel()
             await checkpoint()
-        return [*order, first.status.name]
+            order.append(first.status.name)
+        return order
 
-    assert value(service_handler(handler), backend) == ["second", "CANCELLED"]
+    assert value(service_handler(handler), backend) == ["CANCELLED", "second"]
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -205,12 +206,13 @@ def test_a_cancelled_waiter_of_an_event_is_forgotten(backend: str) -> None:
 
     async def handler(ctx: Context) -> list[Any]:
         event = Event()
+        found: list[Any] = []
         async with open_nursery() as nursery:
             handle = nursery.start_soon(event.wait)
             await checkpoint()
             handle.cancel()
-            left = event.statistics().tasks_waiting
-        return [left, event.is_set()]
+            found.append(event.statistics().tasks_waiting)
+        return [*found, event.is_set()]
 
     assert value(service_handler(handler), backend) == [0, False]
 
@@ -456,13 +458,14 @@ def test_a_cancelled_waiter_of_a_condition_takes_the_lock_back(backend: str) -> 
                 finally:
                     order.append(condition.locked())
 
+        handles: list[TaskHandle[None]] = []
         async with open_nursery() as nursery:
-            handle = nursery.start_soon(child)
+            handles.append(nursery.start_soon(child))
             await checkpoint()
-            handle.cancel()
+            handles[0].cancel()
         async with condition:
             condition.notify()
-        return [*order, handle.status.name]
+        return [*order, handles[0].status.name]
 
     assert value(service_handler(handler), backend) == [True, "CANCELLED"]
 

@@ -26,7 +26,7 @@ from durable_trio.abc import AttemptEnd, AttemptFailed
 from .world import World, error, play, service_handler, value
 
 if TYPE_CHECKING:
-    from durable_trio import Context
+    from durable_trio import Context, TaskHandle
 
 
 async def give(value: Any) -> Any:
@@ -75,12 +75,13 @@ def test_a_handle_is_awaited_for_what_the_child_returns(backend: str) -> None:
         async def child() -> int:
             return await ctx.run(give, 3)
 
+        found: list[Any] = []
         async with open_nursery() as nursery:
             handle = nursery.start_soon(child)
-            before = handle.status.name
-            awaited = await handle
+            found += [handle.status.name, await handle]
             await handle.wait()
-        return [before, awaited, handle.return_value, handle.exception, handle.status.name]
+            found += [handle.return_value, handle.exception, handle.status.name]
+        return found
 
     assert value(service_handler(handler), backend) == ["PENDING", 3, 3, None, "FINISHED"]
 
@@ -88,16 +89,15 @@ def test_a_handle_is_awaited_for_what_the_child_returns(backend: str) -> None:
 def test_a_pending_handle_has_no_result_yet(backend: str) -> None:
     """Asking a child that is at work for its value is an error that says to await it."""
 
-    async def handler(ctx: Context) -> list[str]:
+    async def handler(ctx: Context) -> None:
         async with open_nursery() as nursery:
             handle = nursery.start_soon(give, 1)
             with pytest.raises(FutureNotDoneError, match="await it first"):
                 _ = handle.return_value
             with pytest.raises(FutureNotDoneError):
                 _ = handle.exception
-        return [handle.status.name]
 
-    assert value(service_handler(handler), backend) == ["FINISHED"]
+    assert value(service_handler(handler), backend) is None
 
 
 def test_a_child_may_start_siblings(backend: str) -> None:
@@ -219,10 +219,11 @@ def test_a_lambda_and_a_partial_are_named_too(backend: str) -> None:
 def test_any_awaitable_may_be_what_a_function_returns(backend: str) -> None:
     """``start_soon`` takes functions that return a future or another awaitable."""
 
-    async def handler(ctx: Context) -> list[Any]:
+    async def handler(ctx: Context) -> list[int]:
+        found: list[int] = []
         async with open_nursery() as nursery:
-            handle = nursery.start_soon(lambda: ctx.run(give, 5))
-        return [handle.return_value]
+            found.append(await nursery.start_soon(lambda: ctx.run(give, 5)))
+        return found
 
     assert value(service_handler(handler), backend) == [5]
 
@@ -311,15 +312,17 @@ def test_cancelling_a_handle_cancels_that_child_alone(backend: str) -> None:
                 with CancelScope(shield=True):
                     await ctx.run(give, f"clean {name}", name=f"clean {name}")
 
+        found: list[str] = []
         async with open_nursery() as nursery:
             one = nursery.start_soon(child, "one")
             two = nursery.start_soon(child, "two")
             await checkpoint()
             one.cancel()
-            between = one.status.name
-        with pytest.raises(FutureCancelledError):
-            await one
-        return [between, one.status.name, two.return_value]
+            found.append(one.status.name)
+            with pytest.raises(FutureCancelledError):
+                await one
+            found += [one.status.name, await two]
+        return found
 
     end = value(service_handler(handler), backend)
 
@@ -330,11 +333,13 @@ def test_cancelling_a_child_that_has_ended_does_nothing(backend: str) -> None:
     """Its status and its value stay."""
 
     async def handler(ctx: Context) -> list[Any]:
+        found: list[Any] = []
         async with open_nursery() as nursery:
             handle = nursery.start_soon(give, 1)
             await handle
             handle.cancel()
-        return [handle.status.name, handle.return_value]
+            found += [handle.status.name, handle.return_value]
+        return found
 
     assert value(service_handler(handler), backend) == ["FINISHED", 1]
 
@@ -344,8 +349,9 @@ def test_cancelling_the_nursery_s_scope_cancels_all_children(backend: str) -> No
 
     async def handler(ctx: Context) -> list[str]:
         never = Event()
+        handles: list[TaskHandle[None]] = []
         async with open_nursery() as nursery:
-            handles = [nursery.start_soon(never.wait) for _ in range(2)]
+            handles += [nursery.start_soon(never.wait) for _ in range(2)]
             await ctx.run(give, 1)
             nursery.cancel_scope.cancel()
         return [handle.status.name for handle in handles]
@@ -364,10 +370,11 @@ def test_a_child_started_in_a_cancelled_nursery_runs_to_its_first_wait(backend: 
             await ctx.run(give, 1)
             order.append("not reached")
 
+        handles: list[TaskHandle[None]] = []
         async with open_nursery() as nursery:
             nursery.cancel_scope.cancel()
-            handle = nursery.start_soon(child)
-        return [*order, handle.status.name]
+            handles.append(nursery.start_soon(child))
+        return [*order, *(handle.status.name for handle in handles)]
 
     assert value(service_handler(handler), backend) == ["started", "CANCELLED"]
 
@@ -431,9 +438,10 @@ def test_the_end_of_the_last_child_wakes_nobody_but_a_parent_that_waits_for_it(
     """A body that waits for something else goes on waiting."""
 
     async def handler(ctx: Context) -> list[int]:
+        result: list[int] = []
         async with open_nursery() as nursery:
             nursery.start_soon(ctx.run, give, 1, name="child")
-            result = [await ctx.run(give, 2, name="body")]
+            result.append(await ctx.run(give, 2, name="body"))
             nursery.start_soon(ctx.run, give, 3, name="late")
             event = Event()
             nursery.start_soon(set_soon, ctx, event)
@@ -467,16 +475,18 @@ def test_a_nursery_of_another_invocation_starts_nothing_here(backend: str) -> No
     async def second(ctx: Context) -> None:
         leaked[0].start_soon(give, 1)
 
-    async def main() -> AttemptEnd:
+    ends: list[AttemptEnd] = []
+
+    async def main() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(World(service_handler(first)).run)
             while not leaked:
                 await anyio.lowlevel.checkpoint()
-            end = await World(service_handler(second)).run()
+            ends.append(await World(service_handler(second)).run())
             group.cancel_scope.cancel()
-        return end
 
-    end = anyio.run(main, backend=backend)
+    anyio.run(main, backend=backend)
+    [end] = ends
 
     assert isinstance(end, AttemptFailed)
     assert isinstance(end.error, UsageError)
@@ -497,9 +507,11 @@ def test_a_failed_child_tells_its_exception(backend: str) -> None:
         async def child() -> None:
             raise TerminalError("no")
 
+        handles: list[TaskHandle[None]] = []
         with pytest.RaisesGroup(TerminalError):
             async with open_nursery() as nursery:
-                handle = nursery.start_soon(child)
+                handles.append(nursery.start_soon(child))
+        [handle] = handles
         with pytest.raises(TerminalError, match="no"):
             _ = handle.return_value
         return [handle.status.name, str(handle.exception)]

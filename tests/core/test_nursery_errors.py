@@ -16,7 +16,7 @@ from durable_trio import (
 from .world import failure, service_handler, value
 
 if TYPE_CHECKING:
-    from durable_trio import Context
+    from durable_trio import Context, TaskHandle
 
 
 async def give(value: Any) -> Any:
@@ -80,11 +80,12 @@ def test_the_body_s_error_cancels_the_children(backend: str) -> None:
     """An error of the block itself is in the group, and the children are cancelled."""
 
     async def handler(ctx: Context) -> list[str]:
+        handles: list[TaskHandle[None]] = []
         with pytest.RaisesGroup(TerminalError):
             async with open_nursery() as nursery:
-                handle = nursery.start_soon(Event().wait)
+                handles.append(nursery.start_soon(Event().wait))
                 raise TerminalError("body")
-        return [handle.status.name]
+        return [handle.status.name for handle in handles]
 
     assert value(service_handler(handler), backend) == ["CANCELLED"]
 

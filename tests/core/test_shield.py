@@ -81,9 +81,10 @@ def test_taking_a_shield_off_lets_the_cancellation_in(backend: str) -> None:
 
     async def handler(ctx: Context) -> list[Any]:
         order: list[Any] = []
+        scope = CancelScope(shield=True)
         with CancelScope() as outer:
             outer.cancel()
-            with CancelScope(shield=True) as scope:
+            with scope:
                 order.extend([await ctx.run(give, "shielded"), scope.shield])
                 scope.shield = False
                 await checkpoint()
@@ -140,12 +141,17 @@ def test_a_nursery_in_a_shield_is_shielded(backend: str) -> None:
     """Children of a nursery inside of a shield do not feel the cancellation outside."""
 
     async def handler(ctx: Context) -> list[Any]:
+        order: list[str] = []
+
+        async def child() -> None:
+            order.append(await ctx.run(give, "done"))
+
         with CancelScope() as outer:
             outer.cancel()
             with CancelScope(shield=True):
                 async with open_nursery() as nursery:
-                    handle = nursery.start_soon(lambda: ctx.run(give, "done"))
-        return [handle.return_value]
+                    nursery.start_soon(child)
+        return order
 
     assert value(service_handler(handler), backend) == ["done"]
 

@@ -270,13 +270,12 @@ class World:
             attempt.close_input()
         async with anyio.create_task_group() as group:
             group.start_soon(self._crank, attempt)
-            end = await attempt.run()
-            self.ends.append(end)
+            self.ends.append(await attempt.run())
             group.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
 
-        return end
+        return self.ends[-1]
 
     async def _crank(self, attempt: Attempt) -> None:
         try:

@@ -115,9 +115,11 @@ async def main(ctx: Context, size: int) -> dict[str, Any]:
 
     branches = await amap(branch, range(size), limit=2)
 
+    decisions: list[str] = []
     async with open_nursery() as nursery:
         waiting = nursery.start_soon(ask, ctx)
         nursery.start_soon(answer, ctx)
+        decisions.append(await waiting)
 
     async def quick() -> str:
         await ctx.run(step, me + "/quick", 0, name="quick")
@@ -132,6 +134,7 @@ async def main(ctx: Context, size: int) -> dict[str, Any]:
     with move_on_after(0.05) as scope:
         await ctx.call(hang, "by timeout")
 
+    refused = ""
     try:
         await ctx.run(refuse, f"{me}/refuse", name="refuse")
     except TerminalError as error:
@@ -142,7 +145,7 @@ async def main(ctx: Context, size: int) -> dict[str, Any]:
     ctx.send(add, "sent", key="log")
     return {
         "branches": branches,
-        "decision": waiting.return_value,
+        "decisions": decisions,
         "winner": winner,
         "timed out": scope.cancelled_caught,
         "refused": refused,

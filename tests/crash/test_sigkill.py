@@ -26,7 +26,7 @@ APP = Path(__file__).with_name("crash_app.py")
 EXPECTED = {
     "result": {
         "branches": [0, 10, 20, 30],
-        "decision": "yes",
+        "decisions": ["yes"],
         "winner": "won",
         "timed out": True,
         "refused": "no",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RESULT = {
     "branches": [0, 10, 20, 30],
-    "decision": "yes",
+    "decisions": ["yes"],
     "winner": "won",
     "timed out": True,
     "refused": "no",

@@ -121,7 +121,7 @@ def test_every_kind_of_entry(deployed: Deployed) -> None:
     answer = deployed.server.attach(invocation_id)
     result = deployed.replay(invocation_id)
 
-    assert ["stamp", "visa", "now 410 418", "hello", "later", "later", "woken"] == answer.json()
+    assert ["stamp", "visa", "hello", "now 410 418", "later", "later", "woken"] == answer.json()
     assert 0 == result.exit_code, result.output
     assert "replays cleanly to its end" in result.stdout
     kinds = {type(entry) for entry in deployed.exported(invocation_id).entries}

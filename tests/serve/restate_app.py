@@ -22,10 +22,12 @@ async def effect(name: str) -> str:
 @sleepy.handler
 async def work(ctx: dt.Context, name: str) -> str:
     """A step that takes its time, and a sleep, in two branches."""
+    done: list[str] = []
     async with dt.open_nursery() as nursery:
         step = nursery.start_soon(ctx.run, effect, name)
         nursery.start_soon(dt.sleep, 3)
-    return await step
+        done.append(await step)
+    return done[0]
 
 
 @sleepy.handler

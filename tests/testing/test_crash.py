@@ -60,11 +60,13 @@ async def add(ctx: ObjectContext, cents: int) -> int:
 @shop.handler
 async def everything(ctx: Context, cents: int) -> list[Any]:
     """Branches, deadlines, calls, sends, ids."""
+    legs: list[str] = []
     async with open_nursery() as nursery:
         both = [nursery.start_soon(leg, ctx, number) for number in (1, 2)]
+        legs += [await leg for leg in both]
     ctx.send(add, 7, key="later", delay=3600)
     return [
-        [leg.return_value for leg in both],
+        legs,
         ctx.uuid4().hex,
         await ctx.call(add, cents, key="x"),
     ]
