@@ -223,7 +223,7 @@ def test_an_answer_of_something_else(
 
 def test_a_deployment_without_a_time() -> None:
     """What a server does not say, or says otherwise, is None."""
-    fields = {"id": "dp_1", "services": [], "arn": "arn:x"}
+    fields: dict[str, object] = {"id": "dp_1", "services": [], "arn": "arn:x"}
 
     assert Deployment("dp_1", (), "arn:x") == Deployment.read(fields)
     assert Deployment("dp_1", (), "arn:x") == Deployment.read({**fields, "created_at": "soon"})

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def results(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The script that makes the page."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
     return importlib.import_module("results")
 
 

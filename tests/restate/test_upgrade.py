@@ -34,7 +34,7 @@ SOON = 0.02
 @pytest.fixture(params=["scaling_upgrade"])
 def example(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The page's example, imported."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
     yield importlib.import_module(request.param)
     del sys.modules[request.param]
 
@@ -110,8 +110,8 @@ def test_the_old_version_ends_what_it_began(example: Any, servers: Servers, back
             await ended.wait()
             rows = await admin.query("SELECT deployment_id FROM sys_service WHERE name = 'Orders'")
             assert upgraded == [rows[0]["deployment_id"]]
+            assert server.admin.get(f"/deployments/{old}").status_code == 404
             stop.set()
-        assert server.admin.get(f"/deployments/{old}").status_code == 404
 
     anyio.run(main, backend=backend)
 
