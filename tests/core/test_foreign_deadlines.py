@@ -230,10 +230,12 @@ def test_a_native_scope_that_was_entered_by_hand_and_never_left_is_found(
         return "went on"
 
     async def main() -> object:
+        world = World(service_handler(handler))
         with anyio.CancelScope() as outer:
-            end = await World(service_handler(handler)).run()
+            await world.run()
             outer.cancel()
             await anyio.sleep_forever()
+        [end] = world.ends
         assert isinstance(end, AttemptFailed)
         return end.error
 

@@ -122,10 +122,12 @@ def test_a_body_that_does_not_leave_what_it_entered(backend: str, kind: str) -> 
         await ctx.run(body, on_thread=False)
 
     async def main() -> AttemptFailed:
+        world = World(service_handler(handler))
         with anyio.CancelScope() as outer:
-            end = await World(service_handler(handler)).run()
+            await world.run()
             outer.cancel()
             await anyio.sleep_forever()
+        [end] = world.ends
         assert isinstance(end, AttemptFailed)
         return end
 

@@ -93,12 +93,16 @@ async def test_random_programs_show_the_same_with_and_without_reduction(
     anyio_backend: str,
 ) -> None:
     """Every outcome, every order of the world outside, every journal; in no more schedules."""
+
+    def never(*_: object) -> bool:
+        return False
+
     invocations = drawn(2 * number + (anyio_backend == "trio"))
     reports: list[ExploreReport] = []
     found: list[set[Any]] = []
     for reduced in (True, False):
         if not reduced:
-            monkeypatch.setattr(_reduction, "commute", lambda *_: False)
+            monkeypatch.setattr(_reduction, "commute", never)
         seen: set[Any] = set()
         reports.append(await explore(services, scenario(invocations, seen), limit=20_000))
         found.append(seen)
