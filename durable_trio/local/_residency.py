@@ -58,11 +58,6 @@ class Residency:
         """Whether every place is taken."""
         return self._places >= self._limit
 
-    @property
-    def places(self) -> int:
-        """How many places are taken."""
-        return self._places
-
     def enter(self) -> None:
         """Take a place."""
         self._places += 1

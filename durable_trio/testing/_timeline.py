@@ -10,16 +10,12 @@ Owns the time and its sleepers. Who decides that it moves is a driver's (``_driv
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
 
 from durable_trio._run import RunInfo
 from durable_trio._task import current
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Timeline:
@@ -92,11 +88,6 @@ class Timeline:
     def next_due(self) -> float:
         """The next deadline; infinite if nobody sleeps."""
         return min(self._sleepers.values(), default=math.inf)
-
-    @property
-    def deadlines(self) -> Sequence[float]:
-        """The deadlines of all who sleep."""
-        return sorted(self._sleepers.values())
 
     def welcome(self, *, settled: bool) -> bool:
         """Let go one who has arrived; False if there is none."""

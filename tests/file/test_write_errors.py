@@ -67,9 +67,13 @@ def test_an_unknown_durability_is_refused(path: Path) -> None:
 
 AS_NOBODY = """
     import os, sys, anyio
+    from pathlib import Path
     from durable_trio import abc
     from durable_trio_file import FileJournal, FileJournalReader
     from durable_trio._exceptions import StoreError
+
+    # Imports what this user may not be able to read, if Python is the superuser's own.
+    Path("/").as_uri()
 
     async def main(path):
         async with FileJournal(path) as store:

@@ -346,6 +346,67 @@ def test_what_the_handler_cannot_take_is_not_journaled(
     anyio.run(main, backend=backend)
 
 
+def test_a_handler_that_accepts_anything_asks_for_no_content_type(backend: str) -> None:
+    """What ``*/*`` matches need not be named."""
+    service = Service("Anything")
+
+    @service.handler(accept="*/*")
+    async def size(ctx: Context, data: bytes) -> int:
+        return len(data)
+
+    async def main() -> None:
+        async with serving(service) as served:
+            response = await served.client.post("/Anything/size", content=b"\xff\x00")
+
+        assert (200, 2) == (response.status_code, response.json())
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_message_that_is_no_text_is_an_answer_all_the_same(backend: str) -> None:
+    """A lone surrogate is shown as an escape."""
+    service = Service("Half")
+
+    @service.handler
+    async def fail(ctx: Context) -> None:
+        raise TerminalError("half \udc80")
+
+    async def main() -> None:
+        async with serving(service) as served:
+            response = await served.client.post("/Half/fail")
+
+        assert 500 == response.status_code
+        assert "invocation" == response.headers["x-restate-error-source"]
+        assert r"half \udc80" == response.json()["message"]
+
+    anyio.run(main, backend=backend)
+
+
+def test_an_error_nobody_expected_is_logged_and_not_told(
+    backend: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug costs one request; its text, which may be anything, stays here."""
+
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    async def main() -> None:
+        async with serving(arithmetic()) as served:
+            with monkeypatch.context() as patch:
+                patch.setattr(served.store, "find", broken)
+                failed = await served.client.post(
+                    "/Arithmetic/nothing", headers={"idempotency-key": "k"}
+                )
+            after = await served.client.post("/Arithmetic/nothing")
+
+        assert (500, 200) == (failed.status_code, after.status_code)
+        assert "ingress" == failed.headers["x-restate-error-source"]
+        assert "secret" not in failed.text
+        assert "a secret" in caplog.text
+
+    anyio.run(main, backend=backend)
+
+
 def test_a_workflow_takes_no_idempotency_key(backend: str) -> None:
     """Its key is its identity."""
 

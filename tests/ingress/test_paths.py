@@ -99,6 +99,8 @@ def test_a_service_may_be_named_as_the_operators_paths() -> None:
         ("/restate/a/sign_1x/ignore", "expected /restate/awakeables"),
         ("/restate/signals/inv_1x/resolve", "expected /restate/signals"),
         ("/Obj/%ff/run", "no percent-encoded UTF-8"),
+        ("/version", "this is the embedded runtime"),
+        ("/deployments", "there is nothing at /deployments"),
     ],
 )
 def test_a_wrong_path_says_what_was_expected(path: str, message: str) -> None:

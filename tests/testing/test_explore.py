@@ -16,6 +16,9 @@ from durable_trio import (
     Service,
     TerminalError,
     VirtualObject,
+    Workflow,
+    WorkflowContext,
+    WorkflowSharedContext,
     checkpoint,
     gather,
     move_on_after,
@@ -44,7 +47,8 @@ pytestmark = pytest.mark.anyio
 
 shop = Service("Shop")
 account = VirtualObject("Account")
-services = [shop, account]
+order = Workflow("Order")
+services = [shop, account, order]
 
 memory: dict[str, Any] = {}
 """The world outside of the handlers."""
@@ -183,6 +187,53 @@ async def test_events_of_the_test_itself_take_part() -> None:
     seen: set[str] = set()
     report = await explore(services, scenario, check=seen.add)
     assert (seen, report.exhaustive) == ({"0 x", "1 y"}, True)
+
+
+@shop.handler
+async def echo(ctx: Context, text: str) -> str:
+    return text
+
+
+async def test_who_is_first_with_an_idempotency_key_is_tried_both_ways() -> None:
+    """Two that look for the same invocation are not independent."""
+
+    async def scenario(rt: VirtualRuntime) -> list[str]:
+        said: list[str] = []
+
+        async def ask(text: str) -> None:
+            said.append(await rt.call(echo, text, idempotency_key="k"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, "x")
+            tasks.start_soon(ask, "y")
+        return said
+
+    seen: set[str] = set()
+    report = await explore(services, scenario, check=lambda said: seen.add(str(said)))
+    assert (seen, report.exhaustive) == ({"['x', 'x']", "['y', 'y']"}, True)
+
+
+@order.main
+async def place(ctx: WorkflowContext) -> str:
+    return await ctx.promise("address", str)
+
+
+@order.shared
+async def tell(ctx: WorkflowSharedContext, address: str) -> None:
+    await ctx.promise("address", str).resolve(address)
+
+
+@shop.handler
+async def told_by_two(ctx: Context) -> str:
+    for address in ("x", "y"):
+        ctx.send(tell, address, key="o")
+    return await ctx.call(place, key="o")
+
+
+async def test_who_is_first_at_a_promise_is_tried_both_ways() -> None:
+    """Two that resolve the same promise are not independent."""
+    seen, report = await outcomes(told_by_two)
+    assert (seen, report.exhaustive) == ({"x", "y"}, True)
 
 
 async def test_too_many_orders_are_drawn() -> None:
