@@ -481,7 +481,12 @@ class Context:
         """Whether recorded commands are left to replay. For diagnostics, not for decisions."""
         return self._attempt.is_replaying
 
-    def __getattr__(self, name: str) -> NoReturn:
+    if not TYPE_CHECKING:
+        # A type checker that saw it would take every misspelt operation for one.
+        def __getattr__(self, name: str) -> NoReturn:
+            self._refuse(name)
+
+    def _refuse(self, name: str) -> NoReturn:
         reason = _ELSEWHERE.get(name)
         if reason is None:
             raise AttributeError(f"{type(self).__name__} has no operation {name!r}")

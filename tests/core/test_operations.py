@@ -250,15 +250,17 @@ def test_a_rejected_awakeable_raises(backend: str) -> None:
 def test_completing_somebody_s_awakeable(backend: str) -> None:
     """Resolving and rejecting are commands without an answer."""
 
+    theirs = awakeable_id(bytes(16), 99)
+
     async def handler(ctx: Context) -> None:
-        ctx.resolve_awakeable("sign_1abc", [1, 2])
-        ctx.reject_awakeable("sign_1abc", "no", code=418, metadata={"a": "b"})
+        ctx.resolve_awakeable(theirs, [1, 2])
+        ctx.reject_awakeable(theirs, "no", code=418, metadata={"a": "b"})
 
     _, world = play(service_handler(handler), backend)
 
     assert [
-        CompleteAwakeable("sign_1abc", Value(b"[1,2]")),
-        CompleteAwakeable("sign_1abc", Failure(418, "no", (("a", "b"),))),
+        CompleteAwakeable(theirs, Value(b"[1,2]")),
+        CompleteAwakeable(theirs, Failure(418, "no", (("a", "b"),))),
     ] == world.commands[:2]
 
 

@@ -259,6 +259,8 @@ async def test_a_result_is_kept_under_its_idempotency_key(
     async with LocalRuntime([service], store, clock=clock) as runtime:
         first = await runtime.send(work, idempotency_key="k")
         await runtime.attach(first.invocation_id)
+        record = await runtime.invocation(first.invocation_id)
+        assert record.journal_expires_at == record.expires_at == clock.now() + 2 * DAY
         await clock.advance(1.5 * DAY)
         assert await runtime.call(work, idempotency_key="k") == 1
         await clock.advance(DAY / 2)
