@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -253,3 +255,24 @@ def test_the_journal_is_read_while_it_is_served(server: Server) -> None:
     assert sent in listed
     assert shown.startswith(f"{sent}\n  target           Work/echo\n")
     assert '#2 output = "seen"' in shown
+
+
+def test_an_invocation_at_work_is_read(server: Server) -> None:
+    """``ls``, ``show`` and ``export`` have what it has done so far, and it goes on undisturbed."""
+    journal = server.folder / "app.journal"
+    sent = answered(server, "call", "Work/wait", '"at work"', "--send").strip()
+    while "at work" not in server.effects():
+        time.sleep(0.01)
+    shown = ""
+    while "run slow" not in shown:  # what is not urgent is committed a moment later
+        shown = answered(server, "show", sent, "--journal", journal)
+    listed = answered(server, "ls", "--journal", journal, "--status", "running")
+    exported = answered(server, "export", sent, "--journal", journal)
+    (server.folder / "at work.go").touch()
+
+    assert sent in listed
+    assert "its code runs" not in shown
+    header, first, second = [json.loads(line) for line in exported.splitlines()]
+    assert sent == header["invocation_id"]
+    assert ["input", "run"] == [first["command"], second["command"]]
+    assert '"at work"\n' == answered(server, "attach", sent)

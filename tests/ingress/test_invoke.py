@@ -467,3 +467,26 @@ def test_health_names_the_services(backend: str) -> None:
         assert {"services": ["Arithmetic", "Counter"]} == response.json()
 
     anyio.run(main, backend=backend)
+
+
+def test_media_types_are_those_of_the_handler(backend: str) -> None:
+    """``accept`` says what may be sent, ``content_type`` what is answered; ranges are ranges."""
+    service = Service("Pictures")
+
+    @service.handler(accept="image/*", content_type="image/png")
+    async def convert(ctx: Context, data: bytes) -> bytes:
+        return data
+
+    async def main() -> None:
+        async with serving(service) as served:
+            taken = await served.client.post(
+                "/Pictures/convert", content=b"gif", headers={"content-type": "image/gif"}
+            )
+            refused = await served.client.post("/Pictures/convert", content=b"{}", headers=JSON)
+
+        assert (200, b"gif") == (taken.status_code, taken.content)
+        assert "image/png" == taken.headers["content-type"]
+        assert 400 == refused.status_code
+        assert "takes image/*" in refused.json()["message"]
+
+    anyio.run(main, backend=backend)
