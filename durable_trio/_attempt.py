@@ -418,6 +418,9 @@ class Attempt:
                 await self._pass_on(trap, task)
             else:
                 self._aborting = True
+                # A nursery of trio's is left when its tasks have ended, and they are not in the
+                # scope that is opened here.
+                self._host.cancel_tasks(self._native)
                 with self._host.new_scope() as scope:
                     scope.cancel()
                     await self._pass_on(trap, task)

@@ -101,6 +101,10 @@ class Host(Protocol):
         """Whether a scope that ``scopes`` told of, or one around it, is cancelled."""
         ...
 
+    def cancel_tasks(self, scopes: object) -> None:
+        """Cancel the tasks of nurseries that were entered since ``scopes`` was asked for."""
+        ...
+
     def leave(self, scopes: object) -> None:
         """Leave what was entered since ``scopes`` was asked for; a nursery's tasks are cancelled."""
         ...
@@ -252,11 +256,15 @@ class TrioHost:
         cancelled: bool = scopes[0].effectively_cancelled
         return cancelled
 
-    def leave(self, scopes: Any) -> None:
-        status, nurseries = scopes
-        task = self._lowlevel.current_task()
-        for nursery in task.child_nurseries[nurseries:]:
+    def cancel_tasks(self, scopes: Any) -> None:
+        _, nurseries = scopes
+        for nursery in self._lowlevel.current_task().child_nurseries[nurseries:]:
             nursery.cancel_scope.cancel()
+
+    def leave(self, scopes: Any) -> None:
+        self.cancel_tasks(scopes)
+        status, _ = scopes
+        task = self._lowlevel.current_task()
         while task._cancel_status is not status and status.encloses(task._cancel_status):
             task._cancel_status._scope.__exit__(None, None, None)
 
@@ -305,6 +313,9 @@ class AsyncioHost:
     def is_cancelled(self, scopes: Any) -> bool:
         # None: a task of asyncio's own, in no scope of anyio's.
         return scopes is not None and bool(scopes._effectively_cancelled)
+
+    def cancel_tasks(self, scopes: Any) -> None:
+        """Groups of anyio's and asyncio's do so when whoever leaves them is cancelled."""
 
     def leave(self, scopes: Any) -> None:
         state = self._states.get(asyncio.current_task())

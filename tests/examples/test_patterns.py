@@ -146,7 +146,7 @@ def test_the_list_of_examples() -> None:
     """Every example is tested here, and has its line in the list of examples."""
     shown_on_pages = {
         path.stem
-        for name in ("readme", "guide_*", "serde_*", "serving")
+        for name in ("readme", "first_day", "guide_*", "scaling_*", "serde_*", "serving")
         for path in EXAMPLES.glob(f"{name}.py")
     }
     examples = {path.stem for path in EXAMPLES.glob("*.py")} - shown_on_pages

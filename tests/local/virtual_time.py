@@ -53,7 +53,9 @@ class VirtualClock:
     async def advance(self, seconds: float) -> None:
         """Let time pass, and everybody do what is due."""
         self.time += seconds
-        await self.settle()
+        while any(deadline <= self.time for deadline in self._deadlines):
+            # Each settles for itself before it sees that its time has come.
+            await self.settle()
         await self.settle()
 
     async def settle(self) -> None:
