@@ -13,6 +13,7 @@ from durable_trio import (
     Context,
     InvocationTimeoutError,
     ObjectContext,
+    OnCancel,
     Service,
     VirtualObject,
     fail_after,
@@ -86,7 +87,10 @@ class App:
                 await ctx.timer(1)
                 return await ctx.call(quick, key="winner")
 
-            return await race(callee, step, winner)
+            won = await race(callee, step, winner)
+            await ctx.timer(1)
+            await ctx.run(log, "goes on", on_thread=False)
+            return won
 
         @service.handler
         async def too_slow(ctx: Context) -> None:
@@ -100,9 +104,17 @@ class App:
             with move_on_after(5):
                 ctx.run(endless)
                 await ctx.call(hold, key="slow")
+            await ctx.timer(1)
+            await ctx.run(log, "goes on", on_thread=False)
             return "moved on"
 
-        self.hold, self.quick = hold, quick
+        @service.handler
+        async def leaves(ctx: Context, on_cancel: OnCancel) -> None:
+            with move_on_after(5):
+                await ctx.call(hold, key="left", on_cancel=on_cancel)
+            await ctx.run(log, "left", on_thread=False)
+
+        self.hold, self.quick, self.leaves = hold, quick, leaves
         self.root, self.racing, self.too_slow, self.moves_on = root, racing, too_slow, moves_on
 
     def runtime(
@@ -151,13 +163,14 @@ async def test_cancelling_unwinds_a_tree_of_calls(
 async def test_the_losers_of_a_race_end(
     store: JournalStore, clock: VirtualClock, unload_after: float
 ) -> None:
-    """The callee is cancelled and compensates, the step's body is aborted."""
+    """The callee is cancelled and compensates, the step's body is aborted; the winner goes on."""
     app = App()
     async with app.runtime(store, clock, unload_after) as runtime:
         assert await runtime.call(app.racing) == "quick"
         await check_nothing_is_left(store, clock)
 
-        assert sorted(app.events) == ["body aborted", "undo loser"]
+        assert sorted(app.events[:2]) == ["body aborted", "undo loser"]
+        assert app.events[2:] == ["goes on"]
         assert await code_of(store, "loser") == 409
 
 
@@ -176,7 +189,30 @@ async def test_a_timeout_ends_callees_and_bodies(
             assert await runtime.call(app.moves_on) == "moved on"
         await check_nothing_is_left(store, clock)
 
-        assert sorted(app.events) == ["body aborted", "undo slow"]
+        assert sorted(app.events[:2]) == ["body aborted", "undo slow"]
+        assert app.events[2:] == ([] if raises else ["goes on"])
         assert await code_of(store, "slow") == 409
         (caller,) = [each for each in await store.invocations() if each.service == "Caller"]
-        assert caller.completed_at == START + 5
+        assert caller.completed_at == START + (5 if raises else 6)
+
+
+@pytest.mark.parametrize("on_cancel", ["request", "wait", "abandon"])
+async def test_a_call_says_what_becomes_of_its_callee(
+    store: JournalStore, clock: VirtualClock, unload_after: float, on_cancel: OnCancel
+) -> None:
+    """It is cancelled, waited for as well, or left alone."""
+    app = App()
+    async with app.runtime(store, clock, unload_after) as runtime:
+        await runtime.call(app.leaves, on_cancel)
+        await clock.settle()
+        if on_cancel == "abandon":
+            assert app.events == ["left"]
+            (left,) = [each for each in await store.invocations() if each.key == "left"]
+            assert left.status is not InvocationStatus.COMPLETED
+            await runtime.cancel(left.id)
+        elif on_cancel == "wait":
+            assert app.events == ["undo left", "left"]
+        await check_nothing_is_left(store, clock)
+
+        assert sorted(app.events) == ["left", "undo left"]
+        assert await code_of(store, "left") == 409
