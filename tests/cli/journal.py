@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 
@@ -99,7 +99,9 @@ EVERYTHING: Entries = (
 
 S = abc.InvocationStatus
 
-INVOCATIONS: Sequence[tuple[abc.InvocationRecord, Entries]] = (
+Invocations: TypeAlias = "Sequence[tuple[abc.InvocationRecord, Entries]]"
+
+INVOCATIONS: Invocations = (
     (record(1, S.SUSPENDED, idempotency_key="r-42", parent=name_of(7)), FAN_OUT),
     (
         record(
@@ -146,12 +148,12 @@ TIMERS = (
 )
 
 
-def write_journal(path: Path) -> None:
+def write_journal(path: Path, invocations: Invocations = INVOCATIONS) -> None:
     """Make the file."""
 
     async def main() -> None:
         async with FileJournal(path, synchronous="off") as store:
-            for each, entries in INVOCATIONS:
+            for each, entries in invocations:
                 store.write([abc.PutInvocation(each), abc.AppendEntries(each.id, entries)])
             store.write([abc.PutTimer(timer) for timer in TIMERS])
             await store.sync()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from durable_trio import UsageError
-from durable_trio._cli import _exits
+from durable_trio import RefusedError, UsageError
+from durable_trio._cli import _exits, _files
 from durable_trio._cli._app import Commands, app
 from durable_trio._cli._exits import Exit
 
@@ -161,6 +162,31 @@ def test_an_extra_that_an_adapter_needs_is_told(tmp_path: Path) -> None:
     assert 'this needs h2, which is not installed. Install it with: pip install "durable-trio[' in (
         result.stderr
     )
+
+
+def test_an_adapter_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation without entry points is to be made again."""
+    monkeypatch.setattr(_files, "entry_points", lambda **_: [])
+
+    with pytest.raises(Exit, match=r"nothing is installed for this.*Install durable_trio again"):
+        _files.open_reader(Path("app.journal"))
+
+
+def test_a_missing_module_of_ours_is_not_taken_for_an_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A broken installation is not explained away."""
+    missing = EntryPoint("file", "durable_trio_missing:Reader", "durable_trio.readers")
+    monkeypatch.setattr(_files, "entry_points", lambda **_: [missing])
+
+    with pytest.raises(ModuleNotFoundError, match="durable_trio_missing"):
+        _files.open_reader(Path("app.journal"))
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, 3), (503, 5), (409, 2), (500, 1)])
+def test_what_a_server_refuses_has_the_exit_code_of_its_status(status: int, code: int) -> None:
+    """Wherever it is raised."""
+    assert code == _exits.code_of(RefusedError("no", status))
 
 
 def test_every_command_explains_itself() -> None:

@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 from durable_trio._cli._app import app
 from durable_trio._cli._show import _TYPED, page
 from durable_trio._journal._jsonl import load_journal
-from durable_trio.abc import InvocationStatus
+from durable_trio.abc import InvocationStatus, Value
 
-from .journal import EVERYTHING, FAN_OUT, INVOCATIONS, name_of, write_journal
+from .journal import EVERYTHING, FAN_OUT, INVOCATIONS, name_of, record, write_journal
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -136,6 +136,24 @@ def test_the_list_is_json_too(journal: Path) -> None:
     assert {status.value for status in InvocationStatus} == {row["status"] for row in rows}
 
 
+def test_a_value_that_is_no_text_is_listed_in_hexadecimal(tmp_path: Path) -> None:
+    """JSON has no bytes."""
+    path = tmp_path / "app.journal"
+    write_journal(path, [(record(1, InvocationStatus.COMPLETED, result=Value(b"\x00\xff")), ())])
+    (row,) = map(json.loads, look("ls", "--journal", path, "--json").stdout.splitlines())
+
+    assert ("00ff", False) == (row["value_hex"], "value" in row)
+
+
+def test_a_long_list_is_printed_as_it_comes(tmp_path: Path) -> None:
+    """All of it, in order."""
+    path = tmp_path / "app.journal"
+    write_journal(path, [(record(n, InvocationStatus.RUNNING), ()) for n in range(256)])
+    rows = look("ls", "--journal", path, "--json", "--limit", 1000).stdout.splitlines()
+
+    assert [name_of(n) for n in range(255, -1, -1)] == [json.loads(row)["id"] for row in rows]
+
+
 def test_the_beginning_of_an_id_is_enough(journal: Path) -> None:
     """If it is one's only; otherwise the candidates are named."""
     full = look("show", name_of(5), "--journal", journal)
@@ -179,6 +197,16 @@ def test_a_dumb_terminal_gets_ascii(journal: Path) -> None:
     assert result.stdout.isascii()
     assert "|- #1 input" in result.stdout
     assert "`- #" in result.stdout
+
+
+def test_an_ascii_terminal_gets_ascii(journal: Path) -> None:
+    """One that cannot draw the tree, whatever it calls itself."""
+    result = CliRunner(env={"TERM": "xterm"}, charset="ascii").invoke(
+        app, ["show", name_of(1), "--journal", str(journal)]
+    )
+
+    assert 0 == result.exit_code
+    assert "|- #1 input" in result.stdout
 
 
 def test_colours_are_for_terminals_only(journal: Path) -> None:

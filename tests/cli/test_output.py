@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from durable_trio._cli._app import app
+from durable_trio._cli._output import announce
 
 from .journal import name_of, write_journal
 from .server import APP, command, finished, running
@@ -93,6 +94,21 @@ def test_a_server_goes_on_without_it(tmp_path: Path) -> None:
             '"on"\n' == finished(tmp_path, "call", "Work/echo", '"on"', "--url", server.url).stdout
         )
         assert 0 == server.stop()
+
+
+def test_a_server_whose_output_nobody_reads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so, and goes on."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as nobody, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", nobody)
+        announce(["it listens"])
+
+    assert (
+        "durable-trio: warning: nobody reads standard output any more\n" == capsys.readouterr().err
+    )
 
 
 def test_a_server_whose_output_is_full(tmp_path: Path) -> None:

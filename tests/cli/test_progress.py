@@ -57,6 +57,25 @@ def test_what_takes_long_is_shown(
     assert terminal.getvalue().endswith("\r\x1b[K")
 
 
+def test_the_line_is_renewed_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With how far it is by then."""
+    terminal = replace_stderr(monkeypatch)
+    monkeypatch.setattr(_progress, "_INTERVAL", 0.0)
+    shown = iter(["1 of 5", "2 of 5"])
+    second = threading.Event()
+
+    def so_far() -> str:
+        text = next(shown, None)
+        if text is None:
+            second.set()
+        return text or "5 of 5"
+
+    with progress("reading", so_far):
+        assert second.wait(30)
+
+    assert "\r\x1b[Kreading, 1 of 5 (0 s)\r\x1b[Kreading, 2 of 5 (0 s)" in terminal.getvalue()
+
+
 def test_a_dumb_terminal_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """It cannot erase."""
     terminal = replace_stderr(monkeypatch)

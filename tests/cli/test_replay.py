@@ -13,7 +13,9 @@ from click.testing import CliRunner, Result
 
 from durable_trio import Context, Service
 from durable_trio._cli._app import app
+from durable_trio._cli._replay import fields
 from durable_trio.local import LocalRuntime
+from durable_trio.testing import Replay, ReplayOutcome
 from durable_trio_file import FileJournal
 
 if TYPE_CHECKING:
@@ -307,6 +309,22 @@ def test_an_export_of_nothing_is_told(arguments: list[str], shop: Shop) -> None:
 
     assert 2 == result.exit_code
     assert 1 == len(result.stderr.splitlines())
+
+
+def test_a_file_in_the_place_of_the_directory_is_told(shop: Shop) -> None:
+    """Nothing is written over it."""
+    result = shop.run("export", "--unfinished", "--journal", shop.journal, "-o", shop.journal)
+
+    assert 1 == result.exit_code
+    assert result.stderr == f"durable-trio: cannot make {shop.journal}: File exists\n"
+
+
+def test_a_note_is_part_of_a_replay_as_json() -> None:
+    """Also that of an outcome that is not clean."""
+    result = Replay("j", ReplayOutcome.IMPOSSIBLE, 3, 1, note="Say --contexts.")
+
+    assert "Say --contexts." == fields(result)["note"]
+    assert "note" not in fields(Replay("j", ReplayOutcome.COMPLETED, 3, 3))
 
 
 def test_check_tells_what_breaks_once(shop: Shop, tmp_path: Path) -> None:

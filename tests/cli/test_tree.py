@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from durable_trio._transcript._describe import Words
 from durable_trio._transcript._tree import Branch, Fate, Step, build_tree
 from durable_trio.abc import (
     VOID,
@@ -111,6 +112,31 @@ def test_a_branch_that_cancelled_its_callee_was_cancelled() -> None:
 
     assert {"b[0]": True, "c[0]": False} == cancelled
     assert Fate.CANCELLED is fates(tree)[1]
+
+
+def test_a_callee_that_answered_all_the_same_has_answered() -> None:
+    """Asked to end or not."""
+    tree = build_tree(
+        [
+            Call("S", "h", b"", 1, 2, name="b[0]"),
+            Completion(1, InvocationId("inv_1x")),
+            SendSignal("inv_1x", 1, VOID, "b[0]"),
+            Completion(2, Value(b"3")),
+        ],
+        RUNNING,
+    )
+
+    assert Fate.DONE is fates(tree)[1]
+
+
+def test_what_is_pending_and_what_nobody_asked_for_says_so() -> None:
+    """A call that is not back; the id of an invocation that no command made."""
+    tree = build_tree([Call("S", "h", b"", 1, 2), Completion(9, InvocationId("inv_1x"))], RUNNING)
+
+    assert [
+        "call S/h() - not back yet",
+        "an answer that nobody asked for (9) = inv_1x",
+    ] == [Words("inv_1y").step(step) for _, step in tree.steps()]
 
 
 def test_a_branch_whose_last_wait_was_dropped_was_cancelled() -> None:
