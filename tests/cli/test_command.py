@@ -7,6 +7,7 @@ import sys
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
@@ -16,6 +17,9 @@ from durable_trio import RefusedError, UsageError
 from durable_trio._cli import _exits, _files
 from durable_trio._cli._app import Commands, app
 from durable_trio._cli._exits import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
 
@@ -164,9 +168,18 @@ def test_an_extra_that_an_adapter_needs_is_told(tmp_path: Path) -> None:
     )
 
 
+def installed(*found: EntryPoint) -> Callable[..., tuple[EntryPoint, ...]]:
+    """What to ask for entry points, which finds these and no others."""
+
+    def entry_points(**_: str) -> tuple[EntryPoint, ...]:
+        return found
+
+    return entry_points
+
+
 def test_an_adapter_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """An installation without entry points is to be made again."""
-    monkeypatch.setattr(_files, "entry_points", lambda **_: [])
+    monkeypatch.setattr(_files, "entry_points", installed())
 
     with pytest.raises(Exit, match=r"nothing is installed for this.*Install durable_trio again"):
         _files.open_reader(Path("app.journal"))
@@ -177,7 +190,7 @@ def test_a_missing_module_of_ours_is_not_taken_for_an_extra(
 ) -> None:
     """A broken installation is not explained away."""
     missing = EntryPoint("file", "durable_trio_missing:Reader", "durable_trio.readers")
-    monkeypatch.setattr(_files, "entry_points", lambda **_: [missing])
+    monkeypatch.setattr(_files, "entry_points", installed(missing))
 
     with pytest.raises(ModuleNotFoundError, match="durable_trio_missing"):
         _files.open_reader(Path("app.journal"))

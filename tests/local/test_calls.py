@@ -8,9 +8,11 @@ import anyio
 import pytest
 
 from durable_trio import (
+    NOT_READY,
     Context,
     IdempotentTarget,
     InvalidInputError,
+    InvocationPausedError,
     ObjectContext,
     Service,
     TerminalError,
@@ -19,6 +21,7 @@ from durable_trio import (
     VirtualObject,
     gather,
     remote,
+    sleep,
 )
 from durable_trio.abc import InvocationStatus
 from durable_trio.local import LocalRuntime
@@ -77,10 +80,21 @@ class App:
             return results[0], results[1]
 
         @service.handler
-        async def attach_to_nobody(ctx: Context) -> str:
-            target = IdempotentTarget("Text", "shout", "x")
-            assert await ctx.invocation(target).output(str) is None
-            return await ctx.invocation(target).attach(str)
+        async def look(ctx: Context, how: str) -> str:
+            nobody = ctx.invocation(IdempotentTarget("Text", "shout", "x"))
+            return str(await (nobody.attach(str) if how == "attach" else nobody.output(str)))
+
+        @service.handler
+        async def watch(ctx: Context) -> tuple[bool, str]:
+            sent = ctx.send(shout, "a", delay=60)
+            handle = ctx.invocation(await sent.invocation_id())
+            before = await handle.output(str)
+            await sleep(120)
+            return before is NOT_READY, str(await handle.output(str))
+
+        @service.handler
+        async def scoped(ctx: Context) -> str:
+            return await ctx.call(shout, "a", scope="s")
 
         @log.handler
         async def add(ctx: ObjectContext, line: str) -> list[str]:
@@ -90,6 +104,7 @@ class App:
 
         self.shout, self.refuse, self.secret, self.headers = shout, refuse, secret, headers
         self.through, self.in_order, self.twice, self.add = through, in_order, twice, add
+        self.look, self.watch, self.scoped = look, watch, scoped
 
     def runtime(self, store: JournalStore, clock: VirtualClock) -> LocalRuntime:
         return LocalRuntime([self.service, self.log], store, clock=clock)
@@ -264,8 +279,39 @@ async def test_attaching_to_nobody_says_so(store: JournalStore, clock: VirtualCl
             with pytest.raises(TerminalError) as caught:
                 await attempt
             assert caught.value.code == 404
+        for how in ("attach", "output"):
+            with pytest.raises(TerminalError) as caught:
+                await runtime.call(app.look, how)
+            assert caught.value.code == 404
         with pytest.raises(UsageError, match="no invocation id"):
             await runtime.attach("inv_1short")
+
+
+async def test_a_handler_looks_whether_another_one_has_ended(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """Without waiting for it."""
+    app = App()
+    found: list[tuple[bool, str]] = []
+    async with app.runtime(store, clock) as runtime, anyio.create_task_group() as tasks:
+
+        async def watch() -> None:
+            found.append(await runtime.call(app.watch))
+
+        tasks.start_soon(watch)
+        await clock.settle()
+        await clock.advance(60)
+        await clock.advance(60)
+    assert found == [(True, "A")]
+
+
+async def test_scopes_are_a_restate_server_s(store: JournalStore, clock: VirtualClock) -> None:
+    """The embedded runtime says so: the invocation is paused, and nobody is called."""
+    app = App()
+    async with app.runtime(store, clock) as runtime:
+        with pytest.raises(InvocationPausedError, match="leave out scope='s'"):
+            await runtime.call(app.scoped)
+    assert app.ran == []
 
 
 async def test_a_wait_that_is_given_up_leaves_the_invocation_alone(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +15,7 @@ from durable_trio import (
     CancelScope,
     Context,
     IdempotentTarget,
+    InvocationPausedError,
     ObjectContext,
     ObjectSharedContext,
     Service,
@@ -28,11 +31,13 @@ from durable_trio import (
 from durable_trio.abc import InvocationStatus, PutInvocation, TimerKind
 from durable_trio.local import LocalRuntime
 from durable_trio.testing import MemoryStore
+from durable_trio_file import FileJournal
 
 from .virtual_time import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from durable_trio.abc import JournalStore, Write
 
@@ -294,6 +299,69 @@ async def test_an_invocation_of_an_unknown_service_is_paused(
         assert "Old/wait" in caplog.text
     async with LocalRuntime([old, new], store, clock=clock) as runtime:
         assert await runtime.attach(receipt.invocation_id, str) == "on"
+
+
+async def test_an_invocation_of_an_unknown_service_can_be_killed(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """And is forgotten like any other."""
+    old, new = Service("Old"), Service("New")
+
+    @old.handler
+    async def wait(ctx: Context) -> str:
+        return await ctx.signal("go", str)
+
+    @new.handler
+    async def greet(ctx: Context) -> str:
+        return "hello"
+
+    async with LocalRuntime([old], store, clock=clock, shutdown_grace=0) as runtime:
+        receipt = await runtime.send(wait)
+        await clock.settle()
+    async with LocalRuntime([new], store, clock=clock) as runtime:
+        await clock.settle()
+        await runtime.kill(receipt.invocation_id)
+        record = await runtime.invocation(receipt.invocation_id)
+        assert record.status is InvocationStatus.COMPLETED
+
+        await runtime.purge(receipt.invocation_id)
+        assert await store.invocation(receipt.invocation_id) is None
+
+
+async def test_a_journal_that_cannot_be_read_pauses_its_invocation(tmp_path: Path) -> None:
+    """Nobody else is disturbed; what is mended goes on when it is resumed."""
+    service = Service("Torn")
+
+    @service.handler
+    async def wait(ctx: Context) -> str:
+        return await ctx.signal("go", str)
+
+    store = FileJournal(tmp_path / "journal", synchronous="off")
+    clock = VirtualClock(store)
+    async with LocalRuntime([service], store, clock=clock, shutdown_grace=0) as runtime:
+        torn = await runtime.send(wait)
+        await clock.settle()
+    (line,) = _rewrite(store.path, '{"command":"inp')
+    async with LocalRuntime([service], store, clock=clock) as runtime:
+        whole = await runtime.send(wait)
+        for receipt in (torn, whole):
+            await runtime.resolve_signal(receipt.invocation_id, "go", "on")
+        assert await runtime.attach(whole.invocation_id, str) == "on"
+        with pytest.raises(InvocationPausedError, match=r"journal or state cannot be read"):
+            await runtime.attach(torn.invocation_id)
+
+        _rewrite(store.path, line)
+        await runtime.resume(torn.invocation_id)
+        assert await runtime.attach(torn.invocation_id, str) == "on"
+
+
+def _rewrite(path: Path, line: str) -> list[str]:
+    """Put this in the place of the first entry; returns what was there."""
+    with closing(sqlite3.connect(path)) as shell, shell:
+        first = "WHERE number = (SELECT min(number) FROM entry)"
+        old = [text for (text,) in shell.execute(f"SELECT line FROM entry {first}")]
+        shell.execute(f"UPDATE entry SET line = ? {first}", (line,))
+    return old
 
 
 async def test_a_call_to_a_service_that_is_gone_fails() -> None:
