@@ -31,7 +31,7 @@ from typing import (
 
 from ._bodies import RunBody
 from ._duration import to_seconds
-from ._exceptions import UsageError
+from ._exceptions import SerializationError, UsageError
 from ._failures import failure, spelled_out
 from ._future import DurableFuture
 from ._invocation import awakeable_id
@@ -47,6 +47,7 @@ from ._journal._entries import (
     GetStateKeys,
     Headers,
     IdempotentTarget,
+    InvocationId,
     InvocationTarget,
     OneWayCall,
     Run,
@@ -531,7 +532,8 @@ class Context:
             return self._attempt.future(name, completion_id, decode)
 
         # Settled as a lazy read is: what does not fit is raised where it is awaited.
-        result: Any = recorded.result if isinstance(recorded, GetEagerState) else recorded.keys
+        eager = isinstance(recorded, GetEagerState)
+        result: Any = recorded.result if eager else StateKeys(recorded.keys)
         future: DurableFuture[Any] = DurableFuture(self._attempt.scheduler, name)
         settle(future, decode, result)
         return future
@@ -563,7 +565,7 @@ class ObjectSharedContext(Context):
         return self._read_state(
             name,
             lambda result: (
-                default if isinstance(result, Void) else serde.deserialize(result.content)
+                default if isinstance(result, Void) else serde.deserialize(content_of(result))
             ),
         )
 
@@ -686,12 +688,24 @@ def current_context() -> Context:
 
 
 def _invocation_id(result: Any) -> str:
-    text: str = result.id
-    return text
+    if not isinstance(result, InvocationId):
+        raise _unfit("the id of an invocation", result)
+
+    return result.id
 
 
 def _state_keys(result: Any) -> list[str]:
-    return list(result.keys if isinstance(result, StateKeys) else result)
+    if not isinstance(result, StateKeys):
+        raise _unfit("the names of state entries", result)
+
+    return list(result.keys)
+
+
+def _unfit(expected: str, found: object) -> SerializationError:
+    return SerializationError(
+        f"expected {expected} as the answer to a command, found {found!r}: the journal is damaged, "
+        "or the server answered something else. Purge the invocation."
+    )
 
 
 def _headers(headers: Mapping[str, str] | None) -> Headers:

@@ -14,7 +14,7 @@ import pytest
 from durable_trio import Context, Service, TerminalError, Workflow, WorkflowContext
 from durable_trio.local import LocalRuntime
 from durable_trio.local.http import HttpIngress
-from durable_trio.local.http._messages import without_directories
+from durable_trio.local.http._messages import refusal, without_directories
 from durable_trio_file import FileJournal
 
 from .served import serving
@@ -298,3 +298,11 @@ def test_a_damaged_record_is_told_by_its_file_s_name(
 def test_a_path_is_told_by_its_last_part(message: str, told: str) -> None:
     """Whatever else has slashes stays as it is."""
     assert told == without_directories(message)
+
+
+def test_a_message_with_a_file_name_that_is_no_text_is_an_answer() -> None:
+    """What no encoding has is escaped."""
+    answer = refusal(500, "caf\udce9: writing failed")
+
+    assert rb"caf\\udce9: writing failed" in answer.body
+    assert (500, ("x-restate-error-source", "ingress")) == (answer.status, answer.headers[-1])

@@ -32,14 +32,20 @@ from durable_trio import (
     VirtualObject,
     gather,
     open_nursery,
+    remote,
     sleep,
 )
 from durable_trio.abc import (
+    VOID,
     Completion,
     Failure,
     GetEagerState,
+    GetState,
+    GetStateKeys,
     Input,
+    InvocationId,
     JournalHeader,
+    OneWayCall,
     Output,
     Run,
     SetState,
@@ -276,6 +282,40 @@ def test_a_value_that_cannot_be_decoded_is_told(backend: str) -> None:
     assert isinstance(result.error, SerializationError)
     assert line(retyped, 2) in str(result)
     assert "Baker Street" in str(result)
+
+
+async def sends(ctx: Context) -> None:
+    await ctx.send(remote("Mail", "post")).invocation_id()
+
+
+async def lists(ctx: ObjectContext) -> None:
+    await ctx.keys()
+
+
+async def reads(ctx: ObjectContext) -> None:
+    await ctx.get("total", int)
+
+
+@pytest.mark.parametrize(
+    ("handler", "command", "answer"),
+    [
+        (sends, OneWayCall("Mail", "post", b"", 1), VOID),
+        (lists, GetStateKeys(1), VOID),
+        (reads, GetState("total", 1), InvocationId("inv_1AAAAAAAAAAAAAAAAAAAAAA")),
+    ],
+)
+def test_an_answer_of_another_kind_is_told(
+    backend: str, handler: Any, command: Any, answer: Any
+) -> None:
+    """A damaged journal is no error of ours that nobody understands."""
+    counter = VirtualObject("Counter")
+    counter.handler(handler)
+    header = JournalHeader("inv_1AAAAAAAAAAAAAAAAAAAAAA", "Counter", handler.__name__, key="k")
+    recorded = RecordedJournal(header, (Input(b""), command, Completion(1, answer)))
+    result = anyio.run(replay, recorded, [counter], backend=backend)
+
+    assert ReplayOutcome.FAILED is result.outcome
+    assert isinstance(result.error, SerializationError)
 
 
 def test_an_input_that_does_not_fit_any_more_is_told(backend: str) -> None:

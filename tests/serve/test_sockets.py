@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import resource
@@ -228,6 +229,27 @@ def test_too_many_connections(backend: str) -> None:
             third = await server.connect()
             with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
                 await third.receive()
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_connection_that_is_gone_when_it_is_accepted(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its socket has no options any more to set; the server takes the next one."""
+
+    def gone(accepted: socket.socket) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    async def main() -> None:
+        async with served(endpoint([greeter])) as server:
+            with monkeypatch.context() as patch:
+                patch.setattr("durable_trio_restate._server._server.prepare", gone)
+                first = await server.connect()
+                with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+                    await first.receive()
+            second = await Http2Client.over(await server.connect())
+            await second.until_ended(await second.request("GET", "/health"))
 
     anyio.run(main, backend=backend)
 

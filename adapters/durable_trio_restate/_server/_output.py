@@ -31,10 +31,8 @@ class OutputBuffer:
             return bytes(taken)
 
         count = room = 0
-        for piece in pieces:
-            if room + len(piece) > size:
-                break
-            room += len(piece)
+        while room + len(pieces[count]) <= size:
+            room += len(pieces[count])
             count += 1
         whole = pieces[:count]
         # A view, so that what is left of a large piece is not copied time and again.
