@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from durable_trio._attempt import Attempt
-from durable_trio._exceptions import StoreCorruptError, UnknownServiceError
+from durable_trio._exceptions import StoreCorruptError, StoreVersionError, UnknownServiceError
 from durable_trio._invocation import (
     AttemptCompleted,
     AttemptEnd,
@@ -96,10 +96,11 @@ class Attempts:
                 if not live.recorded:
                     await self._load(live)
                 state = await self._state(live)
-            except StoreCorruptError as error:
-                self._endings.unable(
-                    live, f"its journal or state cannot be read: {error}", of_code=False
-                )
+            except (StoreCorruptError, StoreVersionError) as error:
+                # What a newer version wrote goes on when that is started again.
+                newer = isinstance(error, StoreVersionError)
+                reason = f"its journal or state cannot be read: {error}"
+                self._endings.unable(live, reason, of_code=newer)
                 return
 
             if self._engine.stopping:

@@ -355,6 +355,32 @@ async def test_a_journal_that_cannot_be_read_pauses_its_invocation(tmp_path: Pat
         assert await runtime.attach(torn.invocation_id, str) == "on"
 
 
+async def test_a_journal_of_a_newer_version_pauses_its_invocation(tmp_path: Path) -> None:
+    """Who goes back to an older one is served but for it, and it goes on with the newer one."""
+    service = Service("Ahead")
+
+    @service.handler
+    async def wait(ctx: Context) -> str:
+        return await ctx.signal("go", str)
+
+    store = FileJournal(tmp_path / "journal", synchronous="off")
+    clock = VirtualClock(store)
+    async with LocalRuntime([service], store, clock=clock, shutdown_grace=0) as runtime:
+        ahead = await runtime.send(wait)
+        await clock.settle()
+    (line,) = _rewrite(store.path, '{"command":"fly"}')
+    async with LocalRuntime([service], store, clock=clock) as runtime:
+        known = await runtime.send(wait)
+        for receipt in (ahead, known):
+            await runtime.resolve_signal(receipt.invocation_id, "go", "on")
+        assert await runtime.attach(known.invocation_id, str) == "on"
+        with pytest.raises(InvocationPausedError, match="newer version of durable_trio"):
+            await runtime.attach(ahead.invocation_id)
+    _rewrite(store.path, line)
+    async with LocalRuntime([service], store, clock=clock) as runtime:
+        assert await runtime.attach(ahead.invocation_id, str) == "on"
+
+
 def _rewrite(path: Path, line: str) -> list[str]:
     """Put this in the place of the first entry; returns what was there."""
     with closing(sqlite3.connect(path)) as shell, shell:
