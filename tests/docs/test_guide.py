@@ -47,7 +47,7 @@ PRINTED = {
     "guide_golden": r"replays cleanly to its end\n",
     "guide_running": r"all quiet\n",
     "guide_testing": r"3 passed\n",
-    "guide_testing_runtime": r"4 passed, in no time\n",
+    "guide_testing_runtime": r"5 passed, in no time\n",
     "guide_testing_crashes": r"the program does not survive (.*\n)*6 transactions: .*\n",
     "guide_testing_orders": r"there is an order of events in (.*\n)*16 schedules \(all .*\n",
 }
