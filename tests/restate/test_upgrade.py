@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .conftest import Servers
+    from .server import RestateServer
 
 pytestmark = ONE_WORKER
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -56,6 +57,14 @@ def version(name: str) -> tuple[Workflow, Any, Any]:
     return orders, ship, moved
 
 
+def new_address(server: RestateServer) -> str:
+    """Where no deployment of the server is, nor was: it would not be asked what it serves now."""
+    known = server.admin.get("/deployments").text
+    while (address := f"127.0.0.1:{free_port()}") in known:
+        pass
+    return address
+
+
 async def until(probe: Callable[[], Awaitable[object]]) -> None:
     """Return when it says something that is true."""
     with anyio.fail_after(30):
@@ -71,7 +80,7 @@ def test_the_old_version_ends_what_it_began(example: Any, servers: Servers, back
     server = servers({})
     old_orders, ship, moved = version("old")
     new_orders, *_ = version("new")
-    bind = f"127.0.0.1:{free_port()}"
+    bind = new_address(server)
     key = f"A-17 {backend}"
 
     async def main() -> None:
