@@ -136,6 +136,8 @@ class Terminals:
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], node]),
             "DURABLE_TRIO_URL": f"http://127.0.0.1:{self.ingress}",
             "RESTATE_BASE_DIR": str(self.folder / "data"),
+            # What the server spills, it leaves behind when it is killed.
+            "TMPDIR": str(self.folder),
             "RESTATE_LISTEN_MODE": "tcp",
             "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{self.ingress}",
             "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{self.admin}",

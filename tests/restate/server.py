@@ -163,6 +163,8 @@ class RestateServer:
         environment = {
             **os.environ,
             "RESTATE_BASE_DIR": str(self.folder / "data"),
+            # What it spills, it leaves behind when it is killed.
+            "TMPDIR": str(self.folder),
             "RESTATE_LISTEN_MODE": "tcp",
             "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
             "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
