@@ -1,7 +1,8 @@
-"""No test has a deadline, and what the tests say at the end beside their results."""
+"""No test has a deadline, Ctrl-C reaches all of them, and what they say at the end beside their results."""
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 from hypothesis import settings
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
 # A busy machine is no failure: what hangs is found by pytest-timeout.
 settings.register_profile("without deadlines", parent=settings(), deadline=None)
 settings.load_profile("without deadlines")
+
+# A shell's background job ignores SIGINT, and so would every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
