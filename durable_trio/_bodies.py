@@ -86,7 +86,8 @@ class RunBody:
     @property
     def over(self) -> bool:
         """Whether nobody takes its result any more: it was cancelled, or the attempt has ended."""
-        return self.future.done or self.future._scheduler.closed
+        future = self.future
+        return not future._open or future._scheduler.closed
 
     def abort(self) -> None:
         """Its future was cancelled."""
@@ -118,6 +119,7 @@ class Bodies:
         "closing",
         "held",
         "host",
+        "starved",
     )
 
     def __init__(
@@ -150,6 +152,8 @@ class Bodies:
         self.closing: bool = False
         """Whether the attempt suspends as soon as nothing executes."""
         self.held: bool = False
+        self.starved: bool = False
+        """Whether bodies are to be executed and there is no task group yet."""
 
     @property
     def pending(self) -> tuple[RunBody, ...]:
@@ -159,12 +163,8 @@ class Bodies:
     def open(self, group: TaskGroup) -> None:
         """Bodies run in this task group of the host's from now on."""
         assert self._workers is not None
+        self.starved = False
         self._workers.open(self.host, group)
-
-    @property
-    def starved(self) -> bool:
-        """Whether bodies are to be executed and there is no task group yet."""
-        return self._workers is not None and self._workers.starved
 
     def rest(self) -> None:
         """The driver waits. Unless results are on their way, that may take long."""
@@ -227,6 +227,7 @@ class Bodies:
             self._executing[body] = None
             if self._workers is None:
                 self._workers = Workers(self._execute)
+                self.starved = True
             self._workers.submit(body)
 
     def _execute_inline(self, body: RunBody) -> Exception | None:
@@ -329,6 +330,9 @@ class Bodies:
         except BaseException as raised:  # judged below, with the host task put in order
             failed = raised
         self._restore(body, found, failed)
+        if value is not None and host.requests() == requests:
+            return value
+
         if not host.is_cancelled(found):
             try:
                 await host.take_requests(requests)
