@@ -52,7 +52,7 @@ from ._entries import (
     encode_command,
 )
 from ._errors import INTERNAL, UNSUPPORTED_FEATURE, ProtocolError, UnsupportedFeatureError
-from ._frames import ACK_REQUESTED, DEFAULT_MAX_MESSAGE_SIZE, Frame, FrameBuffer
+from ._frames import ACK_REQUESTED, DEFAULT_MAX_MESSAGE_SIZE, FrameBuffer
 from ._messages import (
     CONTROL_CODECS,
     AwaitingOnMessage,
@@ -215,8 +215,8 @@ class Connection:
 
         try:
             self._frames.feed(data)
-            for frame in self._frames:
-                self._take(frame)
+            for type_, _, payload in self._frames:
+                self._take(type_, payload)
         except ProtocolError as error:
             self._violated(error)
 
@@ -240,21 +240,25 @@ class Connection:
             elif self._attempt is not None:
                 self._attempt.close_input()
 
-    def _take(self, frame: Frame) -> None:
-        kind = _kind(frame.type)
+    def _take(self, type_: int, payload: bytes) -> None:
+        kind = _kind(type_)
         if kind not in self._accepted:
             raise ProtocolError(
-                f"while {self.phase.value}, the server sent {kind.value} (type 0x{frame.type:04X})"
+                f"while {self.phase.value}, the server sent {kind.value} (type 0x{type_:04X})"
             )
 
-        if self.phase is Phase.BUFFERING:
-            self._buffer(kind, frame)
-        elif kind is Kind.NOTIFICATION:
-            self._deliver(self._notification(frame))
+        if kind is Kind.NOTIFICATION:
+            notification = self._notification(type_, payload)
+            if self.phase is Phase.BUFFERING:
+                self._record(notification)
+            else:
+                self._deliver(notification)
+        elif kind is Kind.COMMAND:
+            self._record(self._command(type_, payload))
         elif kind is Kind.START:
-            self._begin(CONTROL_CODECS[frame.type].decode(frame.payload))
+            self._begin(CONTROL_CODECS[type_].decode(payload))
         elif kind is Kind.ACK:
-            self._acknowledged(CONTROL_CODECS[frame.type].decode(frame.payload))
+            self._acknowledged(CONTROL_CODECS[type_].decode(payload))
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -267,17 +271,9 @@ class Connection:
         self._message = message
         self._enter(Phase.BUFFERING)
 
-    def _buffer(self, kind: Kind, frame: Frame) -> None:
+    def _record(self, entry: Entry) -> None:
         assert self._message is not None
-        if kind is Kind.NOTIFICATION:
-            self._recorded.append(self._notification(frame))
-        else:
-            command = decode_command(frame.type, frame.payload)
-            if (type(command) is Input) == bool(self._commands):
-                raise ProtocolError("the journal does not begin with its input")
-
-            self._recorded.append(command)
-            self._commands.append(command)
+        self._recorded.append(entry)
         if len(self._recorded) == self._message.known_entries:
             if not self._commands:
                 raise ProtocolError("the journal has no input")
@@ -306,11 +302,19 @@ class Connection:
             limit_key=message.limit_key,
         )
 
-    def _notification(self, frame: Frame) -> Notification:
-        notification = decode_notification(frame.payload)
-        if isinstance(notification, Signal) != (frame.type == SIGNAL_TYPE):
+    def _command(self, type_: int, payload: bytes) -> Command:
+        command = decode_command(type_, payload)
+        if (type(command) is Input) == bool(self._commands):
+            raise ProtocolError("the journal does not begin with its input")
+
+        self._commands.append(command)
+        return command
+
+    def _notification(self, type_: int, payload: bytes) -> Notification:
+        notification = decode_notification(payload)
+        if isinstance(notification, Signal) != (type_ == SIGNAL_TYPE):
             raise ProtocolError(
-                f"a notification of type 0x{frame.type:04X} answers {notification!r}, which it cannot"
+                f"a notification of type 0x{type_:04X} answers {notification!r}, which it cannot"
             )
 
         if isinstance(notification, Signal):

@@ -235,6 +235,11 @@ _VALUE_KEY: Final = 5 << 3 | 2
 _CONTENT_KEY: Final = 1 << 3 | 2
 _RUN_ID_KEY: Final = 11 << 3
 _RUN_NAME_KEY: Final = 12 << 3 | 2
+_SHORT_NAMES: Final = tuple(bytes((_RUN_NAME_KEY, size)) for size in range(128))
+_SHORT_VALUES: Final = tuple(
+    bytes((_VALUE_KEY, size + 2, _CONTENT_KEY, size)) for size in range(126)
+)
+"""What is before a name and before a value of this size."""
 _READ_RESULT: Final[Mapping[int, Callable[[Any], Any]]] = _RESULT.reads
 _READ_SIGNAL: Final[Mapping[int, Callable[[Any], Any]]] = _SIGNAL.reads
 
@@ -291,7 +296,8 @@ def short_run(data: bytes) -> Run | None:
 
         number, position = number & 127 | high << 7, 3
     start = position + 2
-    if data[position] != _RUN_NAME_KEY or data[position + 1] != size - start or size - start > 127:
+    rest = size - start
+    if rest > 127 or not data.startswith(_SHORT_NAMES[rest], position):
         return None
 
     return Run(number, utf8(data[start:]))
@@ -312,14 +318,7 @@ def short_completion(data: bytes) -> Completion | None:
         number, position = number & 127 | high << 7, 3
     start = position + 4
     rest = size - start
-    if (
-        rest < 0
-        or rest > 125
-        or data[position] != _VALUE_KEY
-        or data[position + 1] != rest + 2
-        or data[position + 2] != _CONTENT_KEY
-        or data[position + 3] != rest
-    ):
+    if not 0 <= rest < 126 or not data.startswith(_SHORT_VALUES[rest], position):
         return None
 
     return Completion(number, Value(data[start:]))
