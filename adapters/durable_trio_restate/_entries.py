@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from durable_trio import IdempotentTarget, WorkflowTarget
+from durable_trio._frozen import frozen
 from durable_trio.abc import (
     Attach,
     Call,
@@ -216,7 +217,7 @@ DECODERS: Final[Mapping[int, Codec[Any]]] = dict(_COMMANDS)
 """The codec of each type of commands."""
 
 
-@attrs.frozen
+@frozen
 class _Template:
     """What all notifications look like: whose they are, and the result."""
 
