@@ -29,8 +29,9 @@ import anyio.to_thread
 import attrs
 
 from ._exceptions import RetryableError, SerializationError, TerminalError, UsageError
-from ._failures import failure, failure_of
-from ._journal._entries import Failure, Value
+from ._failures import described, failure, failure_of
+from ._journal._entries import Completion, Failure, Signal, Value
+from ._outcome import retry_after
 from ._run import RunInfo
 from ._scheduler import is_fatal
 from ._source import defined_at, raised_at
@@ -216,9 +217,8 @@ class Bodies:
         pending, self._pending = self._pending, {}
         for body in pending:
             if self._first:
-                # The retries that earlier attempts spent on what is now the first new entry.
                 self._first = False
-                body.retries, body.elapsed = self._start.retry_count, self._start.retry_elapsed
+                self._continue(body)
             if body.inline and not self._contexts:
                 body.raised = self._execute_inline(body)
                 if body.raised is None:
@@ -229,6 +229,17 @@ class Bodies:
                 self._workers = Workers(self._execute)
                 self.starved = True
             self._workers.submit(body)
+
+    def _continue(self, body: RunBody) -> None:
+        """Go on with the tries of earlier attempts: those that failed since its command was recorded.
+
+        Nobody has tried the body of a new command.
+        """
+        start = self._start
+        if start.retry_count:
+            recorded = sum(not isinstance(each, Completion | Signal) for each in start.recorded)
+            if body.command_index < recorded:
+                body.retries, body.elapsed = start.retry_count, start.retry_elapsed
 
     def _execute_inline(self, body: RunBody) -> Exception | None:
         """A plain function that does not block needs no host task, unless it has to be retried."""
@@ -267,7 +278,8 @@ class Bodies:
             if isinstance(raised, self.host.cancelled_type):
                 raise
 
-            if is_fatal(raised, self.host.cancelled_type):
+            if not body.over or is_fatal(raised, self.host.cancelled_type):
+                # An error that nothing can be made of: without a result it would be awaited for ever.
                 self._fail(raised)
                 self._wake()
             else:
@@ -303,19 +315,17 @@ class Bodies:
                 body.retries += 1
                 body.elapsed += max(0.0, self._clock.now() - began)
                 if body.policy.exhausted(body.retries, body.elapsed):
-                    return failure(500, f"{type(failed).__name__}: {failed}")
+                    return failure(500, described(failed))
 
-                delay = body.policy.delay(body.retries)
-                if isinstance(failed, RetryableError) and failed.retry_after is not None:
-                    delay = failed.retry_after
+                asked = retry_after(failed)
+                delay = body.policy.delay(body.retries) if asked is None else asked
                 _log.warning(
-                    "run %s of %s failed %d times and is tried again in %.3g s: %s: %s",
+                    "run %s of %s failed %d times and is tried again in %.3g s: %s",
                     body.name,
                     self._start.invocation_id,
                     body.retries,
                     delay,
-                    type(failed).__name__,
-                    failed,
+                    described(failed),
                 )
             await self._back_off(body, delay)
             body.elapsed += delay

@@ -89,6 +89,7 @@ class _Combination:
         self._places: list[_Place] = []
         self.derived: DurableFuture[Any] = DurableFuture(task.scheduler, operation)
         self.derived._derive_from(kind, futures)
+        self.derived._nest()
 
     def watch(self, told: Callable[[int, DurableFuture[Any]], None]) -> None:
         """Call ``told`` for every future that ends, past ends first, until the derived one has."""

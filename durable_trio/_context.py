@@ -15,7 +15,6 @@ they end is the future's.
 from __future__ import annotations
 
 import contextvars
-import math
 import random
 import uuid
 from typing import (
@@ -30,7 +29,7 @@ from typing import (
 )
 
 from ._bodies import RunBody
-from ._duration import to_seconds
+from ._duration import milliseconds, to_seconds
 from ._exceptions import SerializationError, UsageError
 from ._failures import failure, spelled_out
 from ._future import DurableFuture
@@ -82,6 +81,7 @@ O = TypeVar("O")  # noqa: E741
 PosArgs = TypeVarTuple("PosArgs")
 
 _DEFAULT_RETRY = RetryPolicy()
+_NO_SEND = "use a shorter delay: a send at"
 
 
 class Awakeable(NamedTuple):
@@ -360,7 +360,9 @@ class Context:
         ledger = self._attempt.ledger
         parameter = target.encode_input(*argument)
         wait = to_seconds(delay, "delay")
-        invoke_time = math.ceil((self._attempt.clock.now() + wait) * 1000) if wait else 0
+        invoke_time = 0
+        if wait:
+            invoke_time = milliseconds(self._attempt.clock.now() + wait, _NO_SEND)
         completion_id = ledger.allocate()
         entry_name = task.entry_name(name)
         ledger.issue(
