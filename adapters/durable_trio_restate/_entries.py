@@ -49,7 +49,7 @@ from durable_trio.abc import (
     Value,
 )
 
-from ._errors import BAD_REQUEST, ProtocolError
+from ._errors import BAD_REQUEST, REMEDY, ProtocolError
 from ._fields import (
     FAILURE,
     INVOCATION_ID,
@@ -79,10 +79,15 @@ if TYPE_CHECKING:
 
 FIRST_COMMAND: Final = 0x0400
 FIRST_NOTIFICATION: Final = 0x8000
-FIRST_CUSTOM: Final = 0xFC00
 SIGNAL_TYPE: Final = 0xFBFF
 RUN_TYPE: Final = 0x0411
 RUN_COMPLETION_TYPE: Final = 0x8011
+
+NOTIFICATIONS: Final = frozenset(
+    {0x8002, 0x8006, 0x8009, 0x800A, 0x800B, 0x800C, 0x800D, 0x800E, 0x8011, 0x8012, 0x8013}
+    | {SIGNAL_TYPE}
+)
+"""The types of all notifications."""
 
 _NAME: Final = text("name", 12)
 _COMPLETION: Final = uint("completion_id", 11)
@@ -222,7 +227,7 @@ class _Template:
     """What all notifications look like: whose they are, and the result."""
 
     completion_id: int | None
-    signal: int | str
+    signal: int | str | None
     result: Result
 
 
@@ -264,7 +269,10 @@ def decode_command(type: int, payload: bytes) -> Command:  # noqa: A002  # its n
 
     codec = DECODERS.get(type)
     if codec is None:
-        raise ProtocolError(f"the server sent a command of the unknown type 0x{type:04X}")
+        raise ProtocolError(
+            f"the server sent a command of the unknown type 0x{type:04X}. Upgrade durable-trio to a "
+            "version that knows it, or pause the invocation until that is served"
+        )
 
     command: Command = codec.decode(payload)
     return command
@@ -279,7 +287,7 @@ def encode_notification(
         template = _Template(None, notification.signal, notification.result)
         return encode_frame(SIGNAL_TYPE, _NOTIFICATION.encode(template))
 
-    template = _Template(notification.completion_id, "", notification.result)
+    template = _Template(notification.completion_id, None, notification.result)
     return encode_frame(type, _NOTIFICATION.encode(template))
 
 
@@ -333,7 +341,7 @@ def decode_notification(payload: bytes) -> Notification:
 def any_notification(payload: bytes) -> Notification:
     """What ``decode_notification`` does, for every form that a message may have."""
     completion_id: int | None = None
-    signal: int | str = ""
+    signal: int | str | None = None
     result: Result | None = None
     for tag, value in scan(payload):
         if tag == _COMPLETION_KEY:
@@ -343,12 +351,18 @@ def any_notification(payload: bytes) -> Notification:
         elif (read := _READ_SIGNAL.get(tag)) is not None:
             signal = read(value)
     if result is None:
-        raise ProtocolError("a notification lacks its result", BAD_REQUEST)
+        raise ProtocolError(
+            f"a notification of {len(payload)} bytes has none of the results that there are. {REMEDY}",
+            BAD_REQUEST,
+        )
 
     if completion_id is not None:
         return Completion(completion_id, result)
 
-    if signal == "":
-        raise ProtocolError("a notification names neither a completion nor a signal", BAD_REQUEST)
+    if signal is None:
+        raise ProtocolError(
+            f"a notification names neither a completion nor a signal, but has {result!r}. {REMEDY}",
+            BAD_REQUEST,
+        )
 
     return Signal(signal, result)
