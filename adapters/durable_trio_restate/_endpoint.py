@@ -154,13 +154,17 @@ class Endpoint:
             self._quiet = self._quiet or anyio.Event()
             await self._quiet.wait()
 
+    def reopen(self) -> None:
+        """Take attempts as before ``drain``. Whoever serves it does so when it starts."""
+        self._draining = False
+
     # -- ASGI
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._draining = False
+                self.reopen()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self.drain()

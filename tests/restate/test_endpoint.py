@@ -435,6 +435,23 @@ def test_a_client_that_goes_away(backend: str) -> None:
     anyio.run(main, backend=backend)
 
 
+def test_a_client_that_left_before_its_attempt_began(backend: str) -> None:
+    """There is no attempt then: its steps would be for nothing."""
+
+    async def main() -> None:
+        gates.clear()  # the body of a step would stumble over it
+        named = [(key.encode(), value.encode()) for key, value in media(6)]
+        exchange = app.respond(RequestHead("POST", "/invoke/Greeter/work", "2", named))
+        assert isinstance(exchange, Exchange)
+        exchange.receive(start_of())
+        assert exchange.ready
+        exchange.close()
+        await exchange.run()
+        assert exchange.take_output() == b""
+
+    anyio.run(main, backend=backend)
+
+
 def test_a_client_that_takes_nothing_any_more(backend: str) -> None:
     """A web server may say so by an ``OSError`` when something is sent: nobody is told of an error."""
 
