@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from ._duration import seconds as in_seconds
 from ._exceptions import TooSlowError, UsageError
 from ._task import running_task
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from ._duration import Duration
     from ._future import DurableFuture
     from ._scheduler import Scheduler
     from ._task import DurableTask
@@ -340,14 +342,15 @@ def _checked_deadline(deadline: float) -> float:
 # -- timeouts, named as in trio
 
 
-def move_on_after(seconds: float, *, shield: bool = False) -> CancelScope:
+def move_on_after(seconds: Duration, *, shield: bool = False) -> CancelScope:
     """A scope that is cancelled ``seconds`` after it was entered; what is in it is given up.
 
     ``with move_on_after(5) as scope:``; afterwards ``scope.cancelled_caught`` tells whether it
     was. The deadline is a journaled timer: a crash does not start it anew, and a replay
-    cancels at the same place. ``ValueError`` for a negative time. ``shield`` as for ``CancelScope``.
+    cancels at the same place. ``seconds`` may be a ``timedelta``; ``ValueError`` for a negative
+    time. ``shield`` as for ``CancelScope``.
     """
-    return CancelScope(relative_deadline=seconds, shield=shield)
+    return CancelScope(relative_deadline=in_seconds(seconds), shield=shield)
 
 
 def move_on_at(deadline: float, *, shield: bool = False) -> CancelScope:
@@ -373,7 +376,7 @@ def fail_at(deadline: float, *, shield: bool = False) -> AbstractContextManager[
     return _fail(move_on_at(deadline, shield=shield))
 
 
-def fail_after(seconds: float, *, shield: bool = False) -> AbstractContextManager[CancelScope]:
+def fail_after(seconds: Duration, *, shield: bool = False) -> AbstractContextManager[CancelScope]:
     """Like ``move_on_after``, and raises ``TooSlowError`` when the time was not enough.
 
     A ``TooSlowError`` that leaves the handler ends the invocation with 408.

@@ -24,8 +24,13 @@ from ._wait import WaitQueue, check_cancelled
 if TYPE_CHECKING:
     from typing import Self
 
+    from typing_extensions import TypeVar as DefaultedTypeVar
+
+    ItemT = DefaultedTypeVar("ItemT", default=Any)
 
 T = TypeVar("T")
+if not TYPE_CHECKING:
+    ItemT = T  # a default is for checkers only, and for Python 3.13
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -73,25 +78,6 @@ class _State:
             tasks_waiting_send=len(self.senders),
             tasks_waiting_receive=len(self.receivers),
         )
-
-
-def open_memory_channel(
-    max_buffer_size: float,
-) -> tuple[MemorySendChannel[Any], MemoryReceiveChannel[Any]]:
-    """A channel that holds up to ``max_buffer_size`` values (0: hand over, ``math.inf``: no bound).
-
-    Returns its two ends. Between the durable tasks of one handler; nothing is journaled.
-    ``ValueError`` for a size that is negative or no whole number.
-    """
-    if max_buffer_size < 0 or (
-        max_buffer_size != math.inf and max_buffer_size != int(max_buffer_size)
-    ):
-        raise ValueError(
-            f"max_buffer_size is a whole number from 0 on, or math.inf, got {max_buffer_size!r}"
-        )
-
-    state = _State(max_buffer_size)
-    return MemorySendChannel(state), MemoryReceiveChannel(state)
 
 
 class MemorySendChannel(Generic[T_contra]):
@@ -272,3 +258,31 @@ class MemoryReceiveChannel(Generic[T_co]):
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
+
+
+# Not a function, so that it can be told the type of the values. Like anyio's, it makes a tuple.
+class open_memory_channel(  # noqa: N801
+    tuple[MemorySendChannel[ItemT], MemoryReceiveChannel[ItemT]]
+):
+    """A channel that holds up to ``max_buffer_size`` values (0: hand over, ``math.inf``: no bound).
+
+    Returns its two ends: ``send, receive = open_memory_channel[str](8)``. Between the durable
+    tasks of one handler; nothing is journaled. ``ValueError`` for a size that is negative or no
+    whole number.
+    """
+
+    __slots__ = ()
+
+    def __new__(  # type: ignore[misc]
+        cls, max_buffer_size: float
+    ) -> tuple[MemorySendChannel[ItemT], MemoryReceiveChannel[ItemT]]:
+        """The sending end and the receiving end."""
+        if max_buffer_size < 0 or (
+            max_buffer_size != math.inf and max_buffer_size != int(max_buffer_size)
+        ):
+            raise ValueError(
+                f"max_buffer_size is a whole number from 0 on, or math.inf, got {max_buffer_size!r}"
+            )
+
+        state = _State(max_buffer_size)
+        return MemorySendChannel(state), MemoryReceiveChannel(state)

@@ -11,12 +11,14 @@ import math
 import types
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+from ._duration import seconds as in_seconds
 from ._task import running_task
 from ._traps import Trap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from ._duration import Duration
     from ._task import DurableTask
 
 T = TypeVar("T")
@@ -97,15 +99,17 @@ def checkpoint() -> Generator[Trap, Any, None]:
     task.cancellations = 0
 
 
-async def sleep(seconds: float) -> None:
+async def sleep(seconds: Duration) -> None:
     """Sleep durably, for ``seconds``: a journaled timer, which goes on while no process runs.
 
-    A replay waits for the rest of the time, or not at all. ``ValueError`` for a negative time.
+    Seconds or a ``timedelta``. A replay waits for the rest of the time, or not at all.
+    ``ValueError`` for a negative time.
     """
-    if math.isnan(seconds) or seconds < 0:
+    length = in_seconds(seconds)
+    if math.isnan(length) or length < 0:
         raise ValueError(f"a sleep is a number of seconds from 0 on, got {seconds!r}")
 
-    await sleep_until(running_task("sleep").scheduler.now() + seconds)
+    await sleep_until(running_task("sleep").scheduler.now() + length)
 
 
 async def sleep_until(deadline: float) -> None:
