@@ -57,6 +57,7 @@ from ._journal._entries import (
     WorkflowTarget,
 )
 from ._ledger import settle
+from ._names import did_you_mean
 from ._peer import CallFuture, InvocationHandle, OnCancel, SendHandle
 from ._promise import DurablePromise
 from ._request import ReplayAwareLogger, Request
@@ -492,7 +493,9 @@ class Context:
     def _refuse(self, name: str) -> NoReturn:
         reason = _ELSEWHERE.get(name)
         if reason is None:
-            raise AttributeError(f"{type(self).__name__} has no operation {name!r}")
+            raise AttributeError(
+                f"{type(self).__name__} has no operation {name!r}.{_instead(type(self), name)}"
+            )
 
         if reason is _READ_ONLY and not self._attempt.handler.kind.keyed:
             reason = _NO_STATE
@@ -653,6 +656,16 @@ _ELSEWHERE = {
     "key": _NO_STATE,
     "promise": _NO_PROMISES,
 }
+
+
+def _instead(kind: type[Context], name: str) -> str:
+    """What may have been meant by an operation that is none."""
+    import durable_trio
+
+    if callable(getattr(durable_trio, name, None)):
+        return f" It is a function of its own: durable_trio.{name}()."
+
+    return did_you_mean(name, [each for each in dir(kind) if not each.startswith("_")])
 
 
 def context_for(attempt: Attempt, recorded: Input) -> Context:

@@ -478,6 +478,16 @@ def test_addresses_that_are_none(bind: str) -> None:
     anyio.run(main)
 
 
+def test_a_path_that_cannot_be_had_is_not_taken_for_a_port() -> None:
+    """What helps is another path."""
+
+    async def main() -> None:
+        with pytest.raises(UsageError, match="Choose a path in a directory that is there"):
+            await serve(endpoint([greeter]), "unix:/nowhere/to/be/found")
+
+    anyio.run(main)
+
+
 def test_a_port_in_use(backend: str) -> None:
     """A port that somebody has is a usage error."""
 
