@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio.lowlevel
 import pytest
@@ -127,7 +127,7 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a call by name": (lambda ctx: ctx.call("Peer/handle", "x"), "got str: 'Peer/handle'"),
     "a send by name": (lambda ctx: ctx.send("Peer/handle", "x"), "or remote(service, handler)"),
     "a race of futures": (lambda ctx: race(ctx.run(give, 1)), "the first is wait_first()"),
-    "a race of coroutines": (lambda ctx: race(give(1)), "got coroutine"),
+    "a race of coroutines": (lambda ctx: race(cast("Any", give(1))), "got coroutine"),
     "a promise": (lambda ctx: wait_first(ctx.promise("p", str)), "Its future is promise.get()."),
 }
 
