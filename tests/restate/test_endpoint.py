@@ -437,19 +437,28 @@ def test_a_client_that_goes_away(backend: str) -> None:
 
 def test_a_client_that_left_before_its_attempt_began(backend: str) -> None:
     """There is no attempt then: its steps would be for nothing."""
+    attempts: list[str] = []
+    lone = dt.Service("Lone")
+
+    @lone.handler
+    async def begin(_ctx: dt.Context) -> None:
+        attempts.append("begun")
 
     async def main() -> None:
-        gates.clear()  # the body of a step would stumble over it
         named = [(key.encode(), value.encode()) for key, value in media(6)]
-        exchange = app.respond(RequestHead("POST", "/invoke/Greeter/work", "2", named))
-        assert isinstance(exchange, Exchange)
-        exchange.receive(start_of())
-        assert exchange.ready
-        exchange.close()
-        await exchange.run()
-        assert exchange.take_output() == b""
+        head = RequestHead("POST", "/invoke/Lone/begin", "2", named)
+        for leaves in (True, False):
+            exchange = endpoint([lone]).respond(head)
+            assert isinstance(exchange, Exchange)
+            exchange.receive(start_of())
+            assert exchange.ready
+            if leaves:
+                exchange.close()
+            await exchange.run()
+            assert bool(exchange.take_output()) != leaves
 
     anyio.run(main, backend=backend)
+    assert attempts == ["begun"]
 
 
 def test_a_client_that_takes_nothing_any_more(backend: str) -> None:
