@@ -101,8 +101,8 @@ def _public_key(text: str) -> Ed25519PublicKey:
     raw = _base58(encoded) if encoded != text else None
     if raw is None or len(raw) != _KEY_SIZE:
         raise DefinitionError(
-            f"a request identity key looks like {_PREFIX}... with {_KEY_SIZE} bytes in base58 "
-            f", got {text!r}: copy the one that the server prints when it starts"
+            f"a request identity key looks like {_PREFIX}... with {_KEY_SIZE} bytes in base58, "
+            f"got {text!r}: copy the one that the server prints when it starts"
         )
 
     return Ed25519PublicKey.from_public_bytes(raw)

@@ -142,7 +142,7 @@ def test_what_is_no_function_handler_or_future_is_refused_at_its_line(
     async def main(ctx: WorkflowContext) -> None:
         await make(ctx)
 
-    found = error(workflow_handler(main), backend, key="k")
+    found = error(workflow_handler(main), backend)
 
     assert isinstance(found, UsageError)
     assert remedy in str(found)
