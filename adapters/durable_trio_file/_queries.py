@@ -163,9 +163,9 @@ def state_entries(
     """State entries of all objects, or of one service or key, in order of their names."""
     rows = connection.execute(
         "SELECT service, key, name, content FROM state"
-        " WHERE (?1 IS NULL OR service = ?1) AND (?2 IS NULL OR key = ?2)"
+        " WHERE (:service IS NULL OR service = :service) AND (:key IS NULL OR key = :key)"
         " ORDER BY service, key, name",
-        (service, key),
+        {"service": service, "key": key},
     )
     return [abc.StateEntry(*row) for row in rows.fetchall()]
 
