@@ -286,9 +286,9 @@ class open_memory_channel(  # noqa: N801
 ):
     """A channel that holds up to ``max_buffer_size`` values (0: hand over, ``math.inf``: no bound).
 
-    Returns its two ends: ``send, receive = open_memory_channel[str](8)``. Between the durable
-    tasks of one handler; nothing is journaled. ``ValueError`` for a size that is negative or no
-    whole number.
+    Returns its two ends, ``send, receive``; ``open_memory_channel[str]`` are those of texts. Between
+    the durable tasks of one handler; nothing is journaled. ``ValueError`` for a size that is
+    negative or no whole number.
     """
 
     __slots__ = ()
