@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from durable_trio._frozen import frozen
 from durable_trio.abc import AwaitKind, AwaitTree, Failure, Value
 
 from ._fields import (
@@ -46,7 +45,7 @@ class Behavior(enum.IntEnum):
     FAIL = 2
 
 
-@frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class StartMessage:
     """The first message of an attempt, from the server. Durations in milliseconds."""
 
@@ -64,7 +63,7 @@ class StartMessage:
     idempotency_key: str | None = None
 
 
-@frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class ErrorMessage:
     """The attempt failed and is to be retried. Delay in milliseconds."""
 
@@ -78,12 +77,12 @@ class ErrorMessage:
     behavior: Behavior = Behavior.RETRY
 
 
-@frozen
+@attrs.frozen
 class EndMessage:
     """The attempt is over; its Output command was sent."""
 
 
-@frozen
+@attrs.frozen
 class ProposeRunCompletionMessage:
     """A run body ended with this result."""
 
@@ -91,14 +90,14 @@ class ProposeRunCompletionMessage:
     result: Value | Failure
 
 
-@frozen
+@attrs.frozen
 class ProposeRunCompletionAckMessage:
     """The server has stored a proposal (V7)."""
 
     completion_id: int
 
 
-@frozen
+@attrs.frozen
 class AwaitingOnMessage:
     """What the attempt waits for, while it does (V7)."""
 
@@ -117,7 +116,7 @@ def _decode_tree(data: bytes) -> AwaitTree:
     )
 
 
-@frozen
+@attrs.frozen
 class _Node:
     """An await tree's node as it is written: signals by index and by name apart."""
 
@@ -233,7 +232,7 @@ def decode_suspension(data: bytes, version: int) -> AwaitTree:
     return AwaitTree(AwaitKind.FIRST_COMPLETED, node.completions, (*node.signals, *node.named))
 
 
-@frozen
+@attrs.frozen
 class _Suspension:
     awaiting: AwaitTree
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         InvocationStatus,
         JournalHeader,
         JournalStore,
-        StateEntry,
         Timer,
     )
 
@@ -39,7 +38,7 @@ _SERVER: Final = "restate"
 
 
 class Reader(Protocol):
-    """A read-only view of a journal file, as the commands that look need it."""
+    """A read-only view of a journal, as ``ls``, ``show`` and ``export`` need it."""
 
     def __enter__(self) -> Self: ...
 
@@ -67,11 +66,9 @@ class Reader(Protocol):
 
     def timers(self) -> Sequence[Timer]: ...
 
-    def state(self, service: str | None = None, key: str | None = None) -> Sequence[StateEntry]: ...
-
 
 class Server(Protocol):
-    """What a server tells of what it keeps, as the commands that look need it."""
+    """What a server tells of its invocations, as ``replay``, ``check`` and ``export`` need it."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -86,24 +83,6 @@ class Server(Protocol):
     async def journal(self, invocation_id: str) -> tuple[JournalHeader, Sequence[Entry]] | None: ...
 
     def unfinished(self) -> AsyncIterator[tuple[JournalHeader, Sequence[Entry]]]: ...
-
-    async def invocations(
-        self,
-        *,
-        service: str | None = None,
-        key: str | None = None,
-        status: frozenset[InvocationStatus] | None = None,
-        before: str | None = None,
-        limit: int = ...,
-    ) -> Sequence[InvocationRecord] | None: ...
-
-    async def invocation(
-        self, invocation_id: str
-    ) -> tuple[InvocationRecord, Sequence[Entry]] | None: ...
-
-    async def holder(self, service: str, key: str) -> str | None: ...
-
-    async def state(self, service: str, key: str) -> Sequence[StateEntry]: ...
 
 
 class EndpointServer(Protocol):
@@ -126,7 +105,7 @@ journal_option: Final = click.option(
     "journal",
     metavar="FILE",
     required=True,
-    type=click.Path(readable=False, path_type=Path),  # the store says what is wrong, and why
+    type=click.Path(dir_okay=False, path_type=Path),
     help="The journal file.",
 )
 

@@ -153,9 +153,7 @@ class Shape(Generic[T]):
         out = self.start.copy()
         for field in self.fields:
             item = getattr(value, field.name)
-            default = field.default
-            # Most texts are the default itself, and results are slow to compare.
-            if default is _REQUIRED or (item is not default and item != default):
+            if item != field.default:
                 if field.put is None:
                     out[field.name] = item
                 else:

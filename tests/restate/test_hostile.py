@@ -191,7 +191,7 @@ def frames_of(stream: bytes) -> list[Frame]:
     """A stream, taken apart."""
     buffer = FrameBuffer()
     buffer.feed(stream)
-    return [Frame(*each) for each in buffer]
+    return list(buffer)
 
 
 @pytest.fixture(autouse=True)
