@@ -13,7 +13,8 @@ operation's, see ``DurableFuture``.
  4. A deadline is a journaled timer. The scope is cancelled where its completion is
     delivered, so that replay cancels it at the same place. A timer whose scope is left
     early wakes nobody.
- 5. A scope that is left hands its pending futures to its parent: they end with the task.
+ 5. A scope that is left hands its pending futures to its parent: they end with the task. If it
+    was cancelled they end with it, those too that were started after that.
  6. During teardown a scope catches nothing.
 """
 
@@ -101,7 +102,7 @@ class CancelScope:
     def deadline(self, deadline: float) -> None:
         self._deadline = _checked_deadline(deadline)
         if self._task is not None:
-            running_task("CancelScope.deadline")
+            self._check_caller("CancelScope.deadline")
             self._drop_timer()
             self._start_timer()
 
@@ -119,8 +120,17 @@ class CancelScope:
     def cancel(self) -> None:
         """Cancel everything in the scope. Idempotent; effective at once, delivered in order."""
         if self._task is not None:
-            running_task("CancelScope.cancel")
+            self._check_caller("CancelScope.cancel")
         self._request_cancel()
+
+    def _check_caller(self, operation: str) -> None:
+        """Raise unless a task of the invocation that has entered it is calling."""
+        assert self._task is not None
+        if running_task(operation).scheduler is not self._task.scheduler:
+            raise UsageError(
+                f"{operation} was called by another invocation than the one that entered the scope. "
+                "Use ctx.invocation(<id>).cancel(), or a signal that its own handler awaits."
+            )
 
     def _request_cancel(self) -> None:
         """As ``cancel``, from the scheduler's side: no task has to be running."""
@@ -259,7 +269,8 @@ class CancelScope:
             inherited, self._pending = self._pending, None
             for future in inherited:
                 future._move_to(parent)
-            if parent._effective:
+            # In a scope that is cancelled only what was started since is still pending.
+            if self._effective or parent._effective:
                 for future in inherited:
                     future._drop()
 

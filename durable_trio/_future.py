@@ -169,7 +169,7 @@ class DurableFuture(Generic[T_co]):
         Awaiting it raises ``FutureCancelledError`` from then on. No effect once it has
         ended. It is what happens to every pending future of a cancelled scope.
         """
-        running_task("DurableFuture.cancel")
+        self._check_belongs_to(running_task("DurableFuture.cancel"))
         self._drop()
 
     def _drop(self) -> None:
@@ -190,7 +190,7 @@ class DurableFuture(Generic[T_co]):
 
         The callee of a detached call goes on even then.
         """
-        running_task("DurableFuture.detach")
+        self._check_belongs_to(running_task("DurableFuture.detach"))
         self._move_to(None)
 
     def __repr__(self) -> str:
@@ -309,10 +309,10 @@ class DurableFuture(Generic[T_co]):
             yield Trap.PARK
         finally:
             task.waiting_on = None
-        if (self._waits_when_cancelled or self._kind is not None) and task.scheduler.is_cancelled(
-            task
-        ):
-            yield from task.scheduler.refuse(task)
+        if task.refused:
+            task.refused = False
+            if task.scheduler.is_cancelled(task):
+                yield from task.scheduler.refuse(task)
         task.cancellations = 0
 
     def _outcome(self) -> T_co:
