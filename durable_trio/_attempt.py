@@ -30,12 +30,11 @@ from ._bodies import Bodies
 from ._context import context_for
 from ._exceptions import (
     CancelledError,
-    ForeignAwaitError,
-    ForeignDeadlineError,
     InvalidInputError,
     NonDeterminismError,
     UsageError,
 )
+from ._foreign import foreign_await, foreign_cancellation, foreign_deadline
 from ._future import DurableFuture, FutureStatus
 from ._host import current_host
 from ._invocation import (
@@ -53,7 +52,7 @@ from ._options import ServiceOptions
 from ._outcome import Retry, outcome_of_error, retry_failure
 from ._scheduler import Pause, Scheduler, is_fatal
 from ._source import call_site, is_inside, native_context_managers, where
-from ._task import DurableTask, TaskState, running_task
+from ._task import DurableTask, running_task
 from ._traps import host
 
 if TYPE_CHECKING:
@@ -73,13 +72,6 @@ JOURNAL_MISMATCH: Final = 570
 
 _LAST_TIME: Final = 2**63 / 1e6
 """The last time in milliseconds that every journal can hold."""
-
-_DURABLE_NAMES: Final = {
-    "ursery": "durable_trio.open_nursery()",
-    "TaskGroup": "durable_trio.open_nursery()",
-    "Timeout": "durable_trio.fail_after() or move_on_after()",
-    "CancelScope": "durable_trio.move_on_after(), fail_after() or CancelScope()",
-}
 
 
 class Attempt:
@@ -122,6 +114,8 @@ class Attempt:
         self._opened = False
         self._aborting = False
         """Whether the host was made to abort a foreign await."""
+        self._disturbed = False
+        """Whether a handler or inline body has cancelled the host task that it runs in."""
         self._options = options or handler.resolve_options(ServiceOptions())
         self.bodies: Bodies = Bodies(
             start,
@@ -263,6 +257,7 @@ class Attempt:
     def _open(self) -> None:
         self._host = self.bodies.host = current_host()
         self._native = self._host.scopes()
+        self._requests = self._host.requests()
         self.scheduler: Scheduler = Scheduler(
             cancelled=self._host.cancelled,
             cancelled_type=self._host.cancelled_type,
@@ -325,6 +320,8 @@ class Attempt:
         while True:
             try:
                 pause = scheduler.run(BUDGET)
+                if self._disturbed:
+                    await self._take_back()
                 if pause is Pause.HOST_TRAP:
                     await self._serve_host()
                 elif pause is Pause.BUDGET:
@@ -369,6 +366,9 @@ class Attempt:
             return
 
         self.bodies.start_pending()
+        if self._disturbs(last):
+            return
+
         self._journal.flush(self._await_tree, executing=self.bodies.executing)
         if self._inbox or self.scheduler.closed or self.bodies.starved:
             return
@@ -405,6 +405,8 @@ class Attempt:
         assert task is not None
         while True:
             trap = scheduler.host_trap
+            if not scheduler.closed and self._disturbs(task):
+                await self._take_back()
             harmless = self._host.is_harmless(trap)
             if scheduler.closed:
                 if scheduler.swallows(task):
@@ -551,18 +553,44 @@ class Attempt:
     # -- what is foreign
 
     def _may_leave(self, task: DurableTask) -> bool:
-        if self._host.scopes() == self._native or self.scheduler.closed:
+        if self.scheduler.closed:
             return True
 
-        self._fail(_foreign_deadline(task))
+        if self._host.scopes() == self._native:
+            return not self._disturbs(task)
+
+        self._fail(foreign_deadline(task))
         return False
+
+    def _disturbs(self, task: DurableTask | None) -> bool:
+        """Whether the task, or an inline body, has cancelled the host task that all of them share.
+
+        Who is told so by others is told in a wait: the number of requests grows here by nobody else.
+        """
+        if self._host.requests() == self._requests:
+            return False
+
+        self._disturbed = True
+        if task is not None:
+            self._fail(foreign_cancellation(task))
+        return True
+
+    async def _take_back(self) -> None:
+        """Cancelled by its own handler, the host task goes on."""
+        self._disturbed = False
+        try:
+            await self._host.take_requests(self._requests)
+        except self._host.cancelled_type as error:
+            if self._host.requests() != self._requests:
+                # By somebody else, meanwhile.
+                self._interrupted(error)
 
     def _inside_hidden(self) -> bool:
         """Whether a task that parked is inside of a timeout that the host's scopes do not show."""
         parked, self.scheduler.parked = self.scheduler.parked, {}
         for task in parked:
             if is_inside(task.coroutine, self._host.hidden):
-                self._fail(_foreign_deadline(task))
+                self._fail(foreign_deadline(task))
                 return True
 
         return False
@@ -573,9 +601,9 @@ class Attempt:
             self._torn_down = True
             self.scheduler.close()
         elif anyio.current_effective_deadline() == -math.inf:
-            self._fail(_foreign_deadline(task))
+            self._fail(foreign_deadline(task))
         else:
-            self._fail(_foreign_await(task))
+            self._fail(foreign_await(task))
 
     def _interrupted(self, error: BaseException) -> None:
         """The host has thrown its cancelled exception into the driver: find out for whom."""
@@ -584,7 +612,7 @@ class Attempt:
 
         culprit = self._inside_native()
         if culprit is not None:
-            self._fail(_foreign_deadline(culprit))
+            self._fail(foreign_deadline(culprit))
         else:
             self._cancellation = error
             self.scheduler.close()
@@ -611,37 +639,3 @@ class Attempt:
 
 def _no_value(_: object) -> None:
     return None
-
-
-def _foreign_await(task: DurableTask) -> ForeignAwaitError:
-    return ForeignAwaitError(
-        f"{where(task.coroutine)}: something that is not durable was awaited in a handler. No "
-        "journal records it, so a replay would see another order of events. Do it inside "
-        "`await ctx.run(...)`; for waiting use durable_trio's sleep, Event, open_nursery or a "
-        "channel."
-    )
-
-
-def _foreign_deadline(task: DurableTask) -> ForeignDeadlineError | ForeignAwaitError:
-    managers = native_context_managers(task.coroutine)
-    names = [_native_name(manager) for manager in managers] or ["a native cancel scope"]
-    known = [_DURABLE_NAMES[key] for key in _DURABLE_NAMES if any(key in name for name in names)]
-    nursery = any("ursery" in name or "TaskGroup" in name for name in names)
-    kind = ForeignAwaitError if nursery else ForeignDeadlineError
-    what = "this task has ended" if task.state is TaskState.ENDED else "this durable wait is"
-    return kind(
-        f"{where(task.coroutine)}: {what} inside {', '.join(names)}. The host's "
-        "scopes and timeouts depend on the wall clock and on no journal. Use "
-        f"{' or '.join(known) or 'the durable scope of the same name'} instead, or move the "
-        "block into `await ctx.run(...)`."
-    )
-
-
-def _native_name(manager: object) -> str:
-    generator = getattr(manager, "gen", None)
-    if generator is not None:
-        name = getattr(generator, "__qualname__", "a native context manager")
-        return f"{name}()"
-
-    kind = type(manager)
-    return f"{kind.__module__.partition('.')[0]}.{kind.__name__}"

@@ -233,14 +233,16 @@ class Bodies:
     def _execute_inline(self, body: RunBody) -> Exception | None:
         """A plain function that does not block needs no host task, unless it has to be retried."""
         body.context.run(current.set, self._info(body))
-        found = self.host.scopes()
+        found, requests = self.host.scopes(), self.host.requests()
         try:
             try:
                 value = body.context.run(body.function, *body.args)
             except BaseException as error:
                 self._restore(body, found, error)
+                self._check_requests(body, requests)
                 raise
             self._restore(body, found, None)
+            self._check_requests(body, requests)
             if inspect.isawaitable(value):
                 return _NotInline(value)
 
@@ -250,6 +252,17 @@ class Bodies:
         except BaseException as error:  # KeyboardInterrupt and its like
             self._fail(error)
         return None
+
+    def _check_requests(self, body: RunBody, before: int) -> None:
+        """Fail the attempt if an inline body has cancelled the host task that the handler runs in."""
+        if self.host.requests() != before:
+            self._fail(
+                UsageError(
+                    f"{defined_at(body.function)}: the run {body.name!r} has cancelled the host task "
+                    "that it shares with its handler, with `asyncio.current_task().cancel()` or the "
+                    "like. Raise an error instead."
+                )
+            )
 
     def _propose(self, body: RunBody, result: Value | Failure) -> None:
         if self._proposed is None:

@@ -340,11 +340,12 @@ class AsyncioHost:
         if task.cancelling() == before:
             return
 
+        requests = task.cancelling() - before
         try:
             # Only Python 3.13 forgets the exception when the last request is taken back.
             await asyncio.sleep(0)
         finally:
-            while task.cancelling() > before:
+            for _ in range(requests):
                 task.uncancel()
 
     def call_soon(self) -> Callable[[Callable[[], object]], None]:

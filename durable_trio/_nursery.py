@@ -133,6 +133,17 @@ class Nursery:
             self._closed = True
             return False
 
+        if not scheduler.closed and (
+            scheduler.running is not owner or owner.scope is not self.cancel_scope
+        ):
+            # Waiting here would wake another task than the one that waits, or never.
+            self._closed = True
+            raise UsageError(
+                "a nursery has to be left by the task that opened it, and after everything that was "
+                "entered in it: an async generator that yields inside of one was closed or gone on "
+                "with elsewhere. Iterate it inside of `async with contextlib.aclosing(...)`."
+            )
+
         if exc is not None:
             if not closing and not isinstance(exc, scheduler.cancelled_type):
                 self._errors.append(exc)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from ._exceptions import DefinitionError
+from ._exceptions import DefinitionError, UsageError
 from ._journal._entries import Value
 from .serde import serde_for
 
@@ -39,6 +39,17 @@ class ContentDecoder:
 def content_of(result: Result) -> bytes:
     """The bytes of a result; none if it has no value."""
     return result.content if isinstance(result, Value) else b""
+
+
+def refuse_coroutine(operation: str, function: object) -> None:
+    """``UsageError`` for a coroutine object where an async function is wanted."""
+    if inspect.iscoroutine(function):
+        function.close()
+        raise UsageError(
+            f"{operation} takes an async function and calls it, got a coroutine: write "
+            f"`{operation}(fn, ...)` instead of `{operation}(fn(...), ...)`, and give arguments as "
+            "its documentation says, or with functools.partial."
+        )
 
 
 @attrs.frozen
@@ -71,6 +82,7 @@ def step_of(function: Callable[..., Any]) -> Step:
     """What there is to know about ``function``; cheap after the first time."""
     code = getattr(function, "__code__", None)
     if code is None:
+        refuse_coroutine("ctx.run", function)
         return _inspect(function, None)
 
     inner = code

@@ -14,11 +14,12 @@ from durable_trio import (
     UsageError,
     checkpoint,
     open_nursery,
+    remote,
     sleep,
     sleep_forever,
 )
 
-from .world import error, play, service_handler, value
+from .world import error, play, service_handler, unanswered, value
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -229,6 +230,42 @@ def test_a_future_of_a_cancelled_scope_is_cancelled(backend: str) -> None:
         return [future.status.name, str(raised.value).partition(":")[0]]
 
     assert value(service_handler(handler), backend) == ["CANCELLED", "'give' was cancelled"]
+
+
+def test_what_is_started_in_a_cancelled_scope_ends_with_it(backend: str) -> None:
+    """No body is executed, and the callee is sent CANCEL (C4): nothing goes on outside."""
+    executed: list[str] = []
+
+    async def handler(ctx: Context) -> list[str]:
+        futures: list[DurableFuture[Any]] = []
+        with CancelScope() as scope:
+            scope.cancel()
+            futures.append(ctx.run(executed.append, "body", on_thread=False))
+            futures.append(ctx.call(remote("Peer", "handle", input=str, output=str), "x"))
+            await futures[0]
+        seen = [future.status.name for future in futures]
+        await sleep(5)
+        return seen
+
+    handled = service_handler(handler)
+    _, world = play(handled, backend, answer=unanswered)
+
+    assert value(handled, backend, answer=unanswered) == ["CANCELLED", "CANCELLED"]
+    assert [] == executed
+    assert "SendSignal" in world.names
+
+
+def test_what_a_cancelled_nursery_s_body_starts_ends_with_it(backend: str) -> None:
+    """A nursery's scope is no other."""
+
+    async def handler(ctx: Context) -> str:
+        futures: list[DurableFuture[Any]] = []
+        async with open_nursery() as nursery:
+            nursery.cancel_scope.cancel()
+            futures.append(ctx.run(give, 1))
+        return futures[0].status.name
+
+    assert value(service_handler(handler), backend) == "CANCELLED"
 
 
 def test_a_scope_hands_its_pending_futures_to_its_parent(backend: str) -> None:

@@ -561,6 +561,51 @@ def test_a_race_of_nobody_is_refused(backend: str) -> None:
 # -- amap
 
 
+@pytest.mark.parametrize("combine", [None, gather, wait_first, wait_all, first_success])
+def test_a_wait_that_has_succeeded_is_not_cancelled_any_more(
+    backend: str, combine: Callable[..., Any] | None
+) -> None:
+    """Whichever came first counts, for a combination as for any other wait."""
+
+    async def handler(ctx: Context) -> list[str]:
+        seen: list[str] = []
+        scope = CancelScope()
+        future = ctx.run(give, 1)
+
+        async def canceller() -> None:
+            await future
+            scope.cancel()
+
+        async def waiter() -> None:
+            with scope:
+                await (future if combine is None else combine(future))
+                seen.append("succeeded")
+                await checkpoint()
+                seen.append("not reached")
+
+        async with open_nursery() as nursery:
+            nursery.start_soon(canceller)
+            nursery.start_soon(waiter)
+        return [*seen, str(scope.cancelled_caught)]
+
+    assert value(service_handler(handler), backend) == ["succeeded", "True"]
+
+
+@pytest.mark.parametrize("combine", [race, lambda made: amap(made, [1])])
+def test_a_coroutine_in_the_place_of_a_function_is_refused(
+    backend: str, combine: Callable[..., Any]
+) -> None:
+    """With the right spelling, and without a warning that it was never awaited."""
+
+    async def handler(ctx: Context) -> None:
+        await combine(give(1))
+
+    found = error(service_handler(handler), backend)
+
+    assert isinstance(found, UsageError)
+    assert "takes an async function" in str(found)
+
+
 def test_amap_keeps_the_order_of_its_input(backend: str) -> None:
     """Whatever arrives first."""
 

@@ -238,3 +238,49 @@ def test_what_a_broken_off_generator_started_ends_with_the_task(backend: str) ->
         for command in world.commands
         if isinstance(command, SendSignal) and command.signal == CANCEL_SIGNAL
     ]
+
+
+@UNCLOSED
+def test_a_generator_with_a_nursery_is_not_gone_on_with_by_another_task(backend: str) -> None:
+    """It would wait in the place of the nursery's owner, who would be woken for it."""
+
+    async def pair() -> AsyncIterator[int]:
+        async with open_nursery() as nursery:
+            nursery.start_soon(sleep, 3)
+            yield 1
+
+    async def handler(ctx: Context) -> None:
+        generator = pair()
+        await anext(generator)
+
+        async def other() -> None:
+            with pytest.raises(UsageError, match="left by the task that opened it"):
+                await anext(generator)
+
+        async with open_nursery() as nursery:
+            nursery.start_soon(other)
+            await ctx.timer(10)
+
+    assert "never left" in str(error(service_handler(handler), backend))
+
+
+@UNCLOSED
+def test_a_generator_with_a_nursery_is_not_gone_on_with_inside_of_another_scope(
+    backend: str,
+) -> None:
+    """It would wait for its branches in a scope that is not around them."""
+
+    async def one() -> AsyncIterator[int]:
+        async with open_nursery() as nursery:
+            nursery.start_soon(sleep, 3)
+            yield 1
+
+    async def handler(ctx: Context) -> None:
+        generator = one()
+        await anext(generator)
+        with CancelScope():
+            await anext(generator)
+
+    assert "after everything that was entered in it" in str(
+        error(service_handler(handler), backend)
+    )

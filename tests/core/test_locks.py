@@ -444,6 +444,17 @@ def test_waiting_without_the_lock_is_an_error(backend: str) -> None:
     assert value(service_handler(handler), backend) is None
 
 
+def test_notifying_without_the_lock_is_an_error(backend: str) -> None:
+    """As in trio."""
+
+    async def handler(ctx: Context) -> None:
+        for notify in (Condition().notify, Condition().notify_all):
+            with pytest.raises(UsageError, match="holds the lock"):
+                notify()
+
+    assert value(service_handler(handler), backend) is None
+
+
 def test_a_cancelled_waiter_of_a_condition_takes_the_lock_back(backend: str) -> None:
     """Also when it is cancelled, the block around the wait holds the lock."""
 

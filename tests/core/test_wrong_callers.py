@@ -216,6 +216,22 @@ def test_a_context_does_not_work_in_another_invocation(backend: str) -> None:
     assert "another invocation" in str(found)
 
 
+def test_a_coroutine_in_the_place_of_a_function_is_refused(backend: str) -> None:
+    """It could run once only, and no retry could repeat it."""
+
+    async def body() -> int:
+        return 1
+
+    async def handler(ctx: Context) -> None:
+        wrong: Any = body()
+        await ctx.run(wrong)
+
+    found = error(service_handler(handler), backend)
+
+    assert isinstance(found, UsageError)
+    assert "ctx.run(fn, ...)" in str(found)
+
+
 # -- busy waits
 
 
