@@ -20,7 +20,7 @@ from ._exceptions import UsageError
 from ._future import DurableFuture, FutureStatus
 from ._journal._entries import AwaitKind
 from ._nursery import TaskHandle, branch_name, open_nursery
-from ._step import refuse_coroutine
+from ._step import refuse_coroutines
 from ._task import running_task
 from ._wait import check_cancelled
 
@@ -296,8 +296,7 @@ async def race(*async_fns: Callable[[], Awaitable[T]]) -> T:
     if not async_fns:
         raise UsageError("race() of no functions would wait for ever; give it at least one")
 
-    for async_fn in async_fns:
-        refuse_coroutine("race", async_fn)
+    refuse_coroutines("race", *async_fns)
     winners: list[tuple[bool, Any]] = []
 
     async def run(async_fn: Callable[[], Awaitable[T]]) -> None:
@@ -335,7 +334,7 @@ async def amap(
     if limit is not None and limit < 1:
         raise UsageError(f"amap needs room for at least one item at a time, got limit={limit!r}")
 
-    refuse_coroutine("amap", async_fn)
+    refuse_coroutines("amap", async_fn)
     handles: list[TaskHandle[T2]] = []
     iterator = iter(items)
     name = branch_name(async_fn)

@@ -41,10 +41,12 @@ def content_of(result: Result) -> bytes:
     return result.content if isinstance(result, Value) else b""
 
 
-def refuse_coroutine(operation: str, function: object) -> None:
-    """``UsageError`` for a coroutine object where an async function is wanted."""
-    if inspect.iscoroutine(function):
-        function.close()
+def refuse_coroutines(operation: str, *functions: object) -> None:
+    """``UsageError`` for coroutine objects where async functions are wanted."""
+    coroutines = [function for function in functions if inspect.iscoroutine(function)]
+    for coroutine in coroutines:
+        coroutine.close()
+    if coroutines:
         raise UsageError(
             f"{operation} takes an async function and calls it, got a coroutine: write "
             f"`{operation}(fn, ...)` instead of `{operation}(fn(...), ...)`, and give arguments as "
@@ -82,7 +84,7 @@ def step_of(function: Callable[..., Any]) -> Step:
     """What there is to know about ``function``; cheap after the first time."""
     code = getattr(function, "__code__", None)
     if code is None:
-        refuse_coroutine("ctx.run", function)
+        refuse_coroutines("ctx.run", function)
         return _inspect(function, None)
 
     inner = code

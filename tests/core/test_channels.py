@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,9 +19,11 @@ from durable_trio import (
     open_nursery,
 )
 
-from .world import service_handler, value
+from .world import World, service_handler, value
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from durable_trio import Context, MemoryReceiveChannel, MemorySendChannel, TaskHandle
 
 
@@ -446,3 +449,42 @@ def test_a_pipeline_of_runs_replays(backend: str) -> None:
         return results
 
     assert sorted(value(service_handler(handler), backend)) == [0, 10, 20, 30]
+
+
+def test_closing_an_end_looks_at_nobody_who_waits_at_another_one(backend: str) -> None:
+    """Else each of many producers with a clone of its own would look at all the others."""
+
+    def calls(producers: int) -> int:
+        async def handler(ctx: Context) -> None:
+            sender, receiver = open_memory_channel(0)
+
+            async def produce(end: MemorySendChannel[int], number: int) -> None:
+                async with end:
+                    await end.send(number)
+
+            received: list[int] = []
+            async with open_nursery() as nursery:
+                for number in range(producers):
+                    nursery.start_soon(produce, sender.clone(), number)
+                sender.close()
+                async for number in receiver:
+                    received.append(number)
+                    await checkpoint()
+            assert list(range(producers)) == received
+
+        made = 0
+
+        def count(frame: FrameType, event: str, _: object) -> None:
+            nonlocal made
+            made += event == "call" and frame.f_code.co_filename.endswith("_channel.py")
+
+        world = World(service_handler(handler))
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            world.play(backend)
+        finally:
+            sys.setprofile(before)
+        return made
+
+    assert calls(80) < 2.1 * calls(40)

@@ -20,6 +20,7 @@ from durable_trio import (
     Lock,
     NotDurableTaskError,
     Semaphore,
+    UsageError,
     as_completed,
     checkpoint,
     current_context,
