@@ -28,6 +28,7 @@ import anyio.lowlevel
 
 from ._bodies import Bodies
 from ._context import context_for
+from ._duration import milliseconds
 from ._exceptions import (
     CancelledError,
     ForeignAwaitError,
@@ -71,8 +72,7 @@ BUDGET: Final = 512
 JOURNAL_MISMATCH: Final = 570
 """Restate's code for a divergence."""
 
-_LAST_TIME: Final = 2**63 / 1e6
-"""The last time in milliseconds that every journal can hold."""
+_NO_TIMER: Final = "use sleep_forever() to wait for a cancellation: a timer at"
 
 _DURABLE_NAMES: Final = {
     "ursery": "durable_trio.open_nursery()",
@@ -211,16 +211,9 @@ class Attempt:
     def start_timer(self, deadline: float, name: str) -> tuple[DurableFuture[None], float]:
         """Journal a timer; returns its future and its recorded time, in seconds."""
         task = self.running_task("a durable timer")
-        if deadline * 1000 > _LAST_TIME:
-            raise UsageError(
-                f"a timer at {deadline!r} seconds since the epoch lies beyond the year 2262; "
-                "use sleep_forever() to wait for a cancellation"
-            )
-
+        wakes_at = milliseconds(deadline, _NO_TIMER)
         completion_id = self.ledger.allocate()
-        command = self.ledger.issue(
-            Sleep(math.ceil(max(0.0, deadline) * 1000), completion_id, task.entry_name(name))
-        )
+        command = self.ledger.issue(Sleep(wakes_at, completion_id, task.entry_name(name)))
         future: DurableFuture[None] = DurableFuture(
             self.scheduler,
             command.name or "sleep",

@@ -29,8 +29,9 @@ import anyio.to_thread
 import attrs
 
 from ._exceptions import RetryableError, SerializationError, TerminalError, UsageError
-from ._failures import failure, failure_of
-from ._journal._entries import Failure, Value
+from ._failures import described, failure, failure_of
+from ._journal._entries import Completion, Failure, Signal, Value
+from ._outcome import retry_after
 from ._run import RunInfo
 from ._scheduler import is_fatal
 from ._source import defined_at, raised_at
@@ -86,7 +87,8 @@ class RunBody:
     @property
     def over(self) -> bool:
         """Whether nobody takes its result any more: it was cancelled, or the attempt has ended."""
-        return self.future.done or self.future._scheduler.closed
+        future = self.future
+        return not future._open or future._scheduler.closed
 
     def abort(self) -> None:
         """Its future was cancelled."""
@@ -118,6 +120,7 @@ class Bodies:
         "closing",
         "held",
         "host",
+        "starved",
     )
 
     def __init__(
@@ -150,6 +153,8 @@ class Bodies:
         self.closing: bool = False
         """Whether the attempt suspends as soon as nothing executes."""
         self.held: bool = False
+        self.starved: bool = False
+        """Whether bodies are to be executed and there is no task group yet."""
 
     @property
     def pending(self) -> tuple[RunBody, ...]:
@@ -159,12 +164,8 @@ class Bodies:
     def open(self, group: TaskGroup) -> None:
         """Bodies run in this task group of the host's from now on."""
         assert self._workers is not None
+        self.starved = False
         self._workers.open(self.host, group)
-
-    @property
-    def starved(self) -> bool:
-        """Whether bodies are to be executed and there is no task group yet."""
-        return self._workers is not None and self._workers.starved
 
     def rest(self) -> None:
         """The driver waits. Unless results are on their way, that may take long."""
@@ -216,9 +217,8 @@ class Bodies:
         pending, self._pending = self._pending, {}
         for body in pending:
             if self._first:
-                # The retries that earlier attempts spent on what is now the first new entry.
                 self._first = False
-                body.retries, body.elapsed = self._start.retry_count, self._start.retry_elapsed
+                self._continue(body)
             if body.inline and not self._contexts:
                 body.raised = self._execute_inline(body)
                 if body.raised is None:
@@ -227,7 +227,19 @@ class Bodies:
             self._executing[body] = None
             if self._workers is None:
                 self._workers = Workers(self._execute)
+                self.starved = True
             self._workers.submit(body)
+
+    def _continue(self, body: RunBody) -> None:
+        """Go on with the tries of earlier attempts: those that failed since its command was recorded.
+
+        Nobody has tried the body of a new command.
+        """
+        start = self._start
+        if start.retry_count:
+            recorded = sum(not isinstance(each, Completion | Signal) for each in start.recorded)
+            if body.command_index < recorded:
+                body.retries, body.elapsed = start.retry_count, start.retry_elapsed
 
     def _execute_inline(self, body: RunBody) -> Exception | None:
         """A plain function that does not block needs no host task, unless it has to be retried."""
@@ -266,7 +278,8 @@ class Bodies:
             if isinstance(raised, self.host.cancelled_type):
                 raise
 
-            if is_fatal(raised, self.host.cancelled_type):
+            if not body.over or is_fatal(raised, self.host.cancelled_type):
+                # An error that nothing can be made of: without a result it would be awaited for ever.
                 self._fail(raised)
                 self._wake()
             else:
@@ -302,19 +315,17 @@ class Bodies:
                 body.retries += 1
                 body.elapsed += max(0.0, self._clock.now() - began)
                 if body.policy.exhausted(body.retries, body.elapsed):
-                    return failure(500, f"{type(failed).__name__}: {failed}")
+                    return failure(500, described(failed))
 
-                delay = body.policy.delay(body.retries)
-                if isinstance(failed, RetryableError) and failed.retry_after is not None:
-                    delay = failed.retry_after
+                asked = retry_after(failed)
+                delay = body.policy.delay(body.retries) if asked is None else asked
                 _log.warning(
-                    "run %s of %s failed %d times and is tried again in %.3g s: %s: %s",
+                    "run %s of %s failed %d times and is tried again in %.3g s: %s",
                     body.name,
                     self._start.invocation_id,
                     body.retries,
                     delay,
-                    type(failed).__name__,
-                    failed,
+                    described(failed),
                 )
             await self._back_off(body, delay)
             body.elapsed += delay
@@ -329,6 +340,9 @@ class Bodies:
         except BaseException as raised:  # judged below, with the host task put in order
             failed = raised
         self._restore(body, found, failed)
+        if value is not None and host.requests() == requests:
+            return value
+
         if not host.is_cancelled(found):
             try:
                 await host.take_requests(requests)

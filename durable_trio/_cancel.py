@@ -13,7 +13,8 @@ operation's, see ``DurableFuture``.
  4. A deadline is a journaled timer. The scope is cancelled where its completion is
     delivered, so that replay cancels it at the same place. A timer whose scope is left
     early wakes nobody.
- 5. A scope that is left hands its pending futures to its parent: they end with the task.
+ 5. A scope that is left hands its pending futures to its parent: they end with the task. If it
+    was cancelled they end with it, those too that were started after that.
  6. During teardown a scope catches nothing.
 """
 
@@ -24,6 +25,7 @@ from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from ._duration import seconds as in_seconds
 from ._exceptions import TooSlowError, UsageError
 from ._task import running_task
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from ._duration import Duration
     from ._future import DurableFuture
     from ._scheduler import Scheduler
     from ._task import DurableTask
@@ -101,7 +104,7 @@ class CancelScope:
     def deadline(self, deadline: float) -> None:
         self._deadline = _checked_deadline(deadline)
         if self._task is not None:
-            running_task("CancelScope.deadline")
+            self._check_caller("CancelScope.deadline")
             self._drop_timer()
             self._start_timer()
 
@@ -119,8 +122,17 @@ class CancelScope:
     def cancel(self) -> None:
         """Cancel everything in the scope. Idempotent; effective at once, delivered in order."""
         if self._task is not None:
-            running_task("CancelScope.cancel")
+            self._check_caller("CancelScope.cancel")
         self._request_cancel()
+
+    def _check_caller(self, operation: str) -> None:
+        """Raise unless a task of the invocation that has entered it is calling."""
+        assert self._task is not None
+        if running_task(operation).scheduler is not self._task.scheduler:
+            raise UsageError(
+                f"{operation} was called by another invocation than the one that entered the scope. "
+                "Use ctx.invocation(<id>).cancel(), or a signal that its own handler awaits."
+            )
 
     def _request_cancel(self) -> None:
         """As ``cancel``, from the scheduler's side: no task has to be running."""
@@ -259,7 +271,8 @@ class CancelScope:
             inherited, self._pending = self._pending, None
             for future in inherited:
                 future._move_to(parent)
-            if parent._effective:
+            # In a scope that is cancelled only what was started since is still pending.
+            if self._effective or parent._effective:
                 for future in inherited:
                     future._drop()
 
@@ -340,14 +353,15 @@ def _checked_deadline(deadline: float) -> float:
 # -- timeouts, named as in trio
 
 
-def move_on_after(seconds: float, *, shield: bool = False) -> CancelScope:
+def move_on_after(seconds: Duration, *, shield: bool = False) -> CancelScope:
     """A scope that is cancelled ``seconds`` after it was entered; what is in it is given up.
 
     ``with move_on_after(5) as scope:``; afterwards ``scope.cancelled_caught`` tells whether it
     was. The deadline is a journaled timer: a crash does not start it anew, and a replay
-    cancels at the same place. ``ValueError`` for a negative time. ``shield`` as for ``CancelScope``.
+    cancels at the same place. ``seconds`` may be a ``timedelta``; ``ValueError`` for a negative
+    time. ``shield`` as for ``CancelScope``.
     """
-    return CancelScope(relative_deadline=seconds, shield=shield)
+    return CancelScope(relative_deadline=in_seconds(seconds), shield=shield)
 
 
 def move_on_at(deadline: float, *, shield: bool = False) -> CancelScope:
@@ -373,7 +387,7 @@ def fail_at(deadline: float, *, shield: bool = False) -> AbstractContextManager[
     return _fail(move_on_at(deadline, shield=shield))
 
 
-def fail_after(seconds: float, *, shield: bool = False) -> AbstractContextManager[CancelScope]:
+def fail_after(seconds: Duration, *, shield: bool = False) -> AbstractContextManager[CancelScope]:
     """Like ``move_on_after``, and raises ``TooSlowError`` when the time was not enough.
 
     A ``TooSlowError`` that leaves the handler ends the invocation with 408.

@@ -18,14 +18,20 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import attrs
 
 from ._exceptions import BrokenResourceError, ClosedResourceError, EndOfChannel, WouldBlock
-from ._task import running_task
 from ._wait import WaitQueue, check_cancelled
 
 if TYPE_CHECKING:
     from typing import Self
 
+    from typing_extensions import TypeVar as DefaultedTypeVar
+
+    from ._task import DurableTask
+
+    ItemT = DefaultedTypeVar("ItemT", default=Any)
 
 T = TypeVar("T")
+if not TYPE_CHECKING:
+    ItemT = T  # a default is for checkers only, and for Python 3.13
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -64,6 +70,9 @@ class _State:
     open_senders: int = 0
     open_receivers: int = 0
 
+    def user(self, operation: str) -> DurableTask:
+        return self.senders.user(operation)
+
     def statistics(self) -> ChannelStatistics:
         return ChannelStatistics(
             current_buffer_used=len(self.buffer),
@@ -75,38 +84,21 @@ class _State:
         )
 
 
-def open_memory_channel(
-    max_buffer_size: float,
-) -> tuple[MemorySendChannel[Any], MemoryReceiveChannel[Any]]:
-    """A channel that holds up to ``max_buffer_size`` values (0: hand over, ``math.inf``: no bound).
-
-    Returns its two ends. Between the durable tasks of one handler; nothing is journaled.
-    ``ValueError`` for a size that is negative or no whole number.
-    """
-    if max_buffer_size < 0 or (
-        max_buffer_size != math.inf and max_buffer_size != int(max_buffer_size)
-    ):
-        raise ValueError(
-            f"max_buffer_size is a whole number from 0 on, or math.inf, got {max_buffer_size!r}"
-        )
-
-    state = _State(max_buffer_size)
-    return MemorySendChannel(state), MemoryReceiveChannel(state)
-
-
 class MemorySendChannel(Generic[T_contra]):
     """The sending end. Close it, or use it as a context manager, so that receivers see the end."""
 
-    __slots__ = ("_closed", "_state")
+    __slots__ = ("_closed", "_state", "_waiting")
 
     def __init__(self, state: Any) -> None:
         self._state: _State = state
         self._closed = False
+        self._waiting = 0
+        """How many tasks wait at this end."""
         state.open_senders += 1
 
     def send_nowait(self, value: T_contra) -> None:
         """Send without waiting. ``WouldBlock`` if the buffer is full and nobody receives."""
-        running_task("channel.send_nowait")
+        self._state.user("channel.send_nowait")
         state = self._state
         self._check_open()
         if state.receivers.wake_first(_Woken(value)):
@@ -119,13 +111,17 @@ class MemorySendChannel(Generic[T_contra]):
 
     async def send(self, value: T_contra) -> None:
         """Send, waiting for room. ``BrokenResourceError`` if nobody can receive any more."""
-        task = running_task("channel.send")
+        task = self._state.user("channel.send")
         await check_cancelled(task)
         with suppress(WouldBlock):
             self.send_nowait(value)
             return
 
-        woken: _Woken = await self._state.senders.wait(task, (self, value))
+        self._waiting += 1
+        try:
+            woken: _Woken = await self._state.senders.wait(task, (self, value))
+        finally:
+            self._waiting -= 1
         if woken.ended:
             self._check_open()
 
@@ -141,10 +137,12 @@ class MemorySendChannel(Generic[T_contra]):
         if self._closed:
             return
 
-        self._closed = True
         state = self._state
+        state.senders.check_changer("channel.close")
+        self._closed = True
         state.open_senders -= 1
-        state.senders.wake_all(_ENDED, where=lambda waiting: waiting[0] is self)
+        if self._waiting:
+            state.senders.wake_all(_ENDED, where=lambda waiting: waiting[0] is self)
         if not state.open_senders:
             state.receivers.wake_all(_ENDED)
 
@@ -181,16 +179,18 @@ class MemorySendChannel(Generic[T_contra]):
 class MemoryReceiveChannel(Generic[T_co]):
     """The receiving end. ``async for value in channel`` ends when all senders are closed."""
 
-    __slots__ = ("_closed", "_state")
+    __slots__ = ("_closed", "_state", "_waiting")
 
     def __init__(self, state: Any) -> None:
         self._state: _State = state
         self._closed = False
+        self._waiting = 0
+        """How many tasks wait at this end."""
         state.open_receivers += 1
 
     def receive_nowait(self) -> T_co:
         """Receive without waiting. ``WouldBlock`` if there is nothing, ``EndOfChannel`` at the end."""
-        running_task("channel.receive_nowait")
+        self._state.user("channel.receive_nowait")
         state = self._state
         if self._closed:
             raise ClosedResourceError(
@@ -212,12 +212,16 @@ class MemoryReceiveChannel(Generic[T_co]):
 
     async def receive(self) -> T_co:
         """Receive, waiting for a value. ``EndOfChannel`` when none can come any more."""
-        task = running_task("channel.receive")
+        task = self._state.user("channel.receive")
         await check_cancelled(task)
         with suppress(WouldBlock):
             return self.receive_nowait()
 
-        woken: _Woken = await self._state.receivers.wait(task, self)
+        self._waiting += 1
+        try:
+            woken: _Woken = await self._state.receivers.wait(task, self)
+        finally:
+            self._waiting -= 1
         if woken.ended:
             return self.receive_nowait()
 
@@ -236,10 +240,12 @@ class MemoryReceiveChannel(Generic[T_co]):
         if self._closed:
             return
 
-        self._closed = True
         state = self._state
+        state.senders.check_changer("channel.close")
+        self._closed = True
         state.open_receivers -= 1
-        state.receivers.wake_all(_ENDED, where=lambda end: end is self)
+        if self._waiting:
+            state.receivers.wake_all(_ENDED, where=lambda end: end is self)
         if not state.open_receivers:
             state.buffer.clear()
             state.senders.wake_all(_ENDED)
@@ -272,3 +278,31 @@ class MemoryReceiveChannel(Generic[T_co]):
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
+
+
+# Not a function, so that it can be told the type of the values. Like anyio's, it makes a tuple.
+class open_memory_channel(  # noqa: N801
+    tuple[MemorySendChannel[ItemT], MemoryReceiveChannel[ItemT]]
+):
+    """A channel that holds up to ``max_buffer_size`` values (0: hand over, ``math.inf``: no bound).
+
+    Returns its two ends, ``send, receive``; ``open_memory_channel[str]`` are those of texts. Between
+    the durable tasks of one handler; nothing is journaled. ``ValueError`` for a size that is
+    negative or no whole number.
+    """
+
+    __slots__ = ()
+
+    def __new__(  # type: ignore[misc]
+        cls, max_buffer_size: float
+    ) -> tuple[MemorySendChannel[ItemT], MemoryReceiveChannel[ItemT]]:
+        """The sending end and the receiving end."""
+        if max_buffer_size < 0 or (
+            max_buffer_size != math.inf and max_buffer_size != int(max_buffer_size)
+        ):
+            raise ValueError(
+                f"max_buffer_size is a whole number from 0 on, or math.inf, got {max_buffer_size!r}"
+            )
+
+        state = _State(max_buffer_size)
+        return MemorySendChannel(state), MemoryReceiveChannel(state)

@@ -20,6 +20,7 @@ from ._exceptions import UsageError
 from ._future import DurableFuture, FutureStatus
 from ._journal._entries import AwaitKind
 from ._nursery import TaskHandle, branch_name, open_nursery
+from ._promise import DurablePromise
 from ._task import running_task
 from ._wait import check_cancelled
 
@@ -44,10 +45,15 @@ def _check(operation: str, futures: Iterable[object]) -> DurableTask:
         if not isinstance(future, DurableFuture):
             if inspect.iscoroutine(future):
                 future.close()
+            is_promise = isinstance(cast("Any", future), DurablePromise)
+            remedy = (
+                "Its future is promise.get()."
+                if is_promise
+                else "To combine async functions use race(), amap() or a nursery."
+            )
             raise UsageError(
                 f"{operation} takes durable futures: what ctx's operations and "
-                f"nursery.start_soon() return, got {type(future).__name__}. To combine async "
-                "functions use race(), amap() or a nursery."
+                f"nursery.start_soon() return, got {type(future).__name__}. {remedy}"
             )
 
         cast("Any", future)._check_belongs_to(task)
@@ -89,6 +95,7 @@ class _Combination:
         self._places: list[_Place] = []
         self.derived: DurableFuture[Any] = DurableFuture(task.scheduler, operation)
         self.derived._derive_from(kind, futures)
+        self.derived._nest()
 
     def watch(self, told: Callable[[int, DurableFuture[Any]], None]) -> None:
         """Call ``told`` for every future that ends, past ends first, until the derived one has."""
@@ -294,6 +301,16 @@ async def race(*async_fns: Callable[[], Awaitable[T]]) -> T:
     """
     if not async_fns:
         raise UsageError("race() of no functions would wait for ever; give it at least one")
+
+    for async_fn in async_fns:
+        if not callable(async_fn):
+            if inspect.iscoroutine(async_fn):
+                async_fn.close()
+            raise UsageError(
+                f"race takes async functions without arguments, got {type(async_fn).__name__}. Of "
+                "futures the first is wait_first() or first_success(); give arguments with "
+                "functools.partial."
+            )
 
     winners: list[tuple[bool, Any]] = []
 

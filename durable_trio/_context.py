@@ -15,7 +15,6 @@ they end is the future's.
 from __future__ import annotations
 
 import contextvars
-import math
 import random
 import uuid
 from typing import (
@@ -30,7 +29,7 @@ from typing import (
 )
 
 from ._bodies import RunBody
-from ._duration import to_seconds
+from ._duration import milliseconds, to_seconds
 from ._exceptions import SerializationError, UsageError
 from ._failures import failure, spelled_out
 from ._future import DurableFuture
@@ -58,6 +57,7 @@ from ._journal._entries import (
     WorkflowTarget,
 )
 from ._ledger import settle
+from ._names import did_you_mean
 from ._peer import CallFuture, InvocationHandle, OnCancel, SendHandle
 from ._promise import DurablePromise
 from ._request import ReplayAwareLogger, Request
@@ -82,6 +82,7 @@ O = TypeVar("O")  # noqa: E741
 PosArgs = TypeVarTuple("PosArgs")
 
 _DEFAULT_RETRY = RetryPolicy()
+_NO_SEND = "use a shorter delay: a send at"
 
 
 class Awakeable(NamedTuple):
@@ -360,7 +361,9 @@ class Context:
         ledger = self._attempt.ledger
         parameter = target.encode_input(*argument)
         wait = to_seconds(delay, "delay")
-        invoke_time = math.ceil((self._attempt.clock.now() + wait) * 1000) if wait else 0
+        invoke_time = 0
+        if wait:
+            invoke_time = milliseconds(self._attempt.clock.now() + wait, _NO_SEND)
         completion_id = ledger.allocate()
         entry_name = task.entry_name(name)
         ledger.issue(
@@ -490,7 +493,9 @@ class Context:
     def _refuse(self, name: str) -> NoReturn:
         reason = _ELSEWHERE.get(name)
         if reason is None:
-            raise AttributeError(f"{type(self).__name__} has no operation {name!r}")
+            raise AttributeError(
+                f"{type(self).__name__} has no operation {name!r}.{_instead(type(self), name)}"
+            )
 
         if reason is _READ_ONLY and not self._attempt.handler.kind.keyed:
             reason = _NO_STATE
@@ -651,6 +656,16 @@ _ELSEWHERE = {
     "key": _NO_STATE,
     "promise": _NO_PROMISES,
 }
+
+
+def _instead(kind: type[Context], name: str) -> str:
+    """What may have been meant by an operation that is none."""
+    import durable_trio
+
+    if callable(getattr(durable_trio, name, None)):
+        return f" It is a function of its own: durable_trio.{name}()."
+
+    return did_you_mean(name, [each for each in dir(kind) if not each.startswith("_")])
 
 
 def context_for(attempt: Attempt, recorded: Input) -> Context:

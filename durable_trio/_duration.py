@@ -6,13 +6,14 @@ business of its user.
  1. Outside, a duration is a number of seconds or a ``timedelta``; inside, always a float
     of seconds.
  2. A duration is finite and never negative.
+ 3. A point in time is in whole milliseconds since the epoch, and one that every journal holds.
 """
 
 from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ._exceptions import DefinitionError, UsageError
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 Duration: TypeAlias = float | timedelta
 """A length of time: seconds as a number, or a ``timedelta``."""
+
+_LAST_TIME: Final = 2**63 / 1e6
+"""The last time in milliseconds that every journal can hold."""
 
 
 def to_seconds(value: Duration, what: str) -> float:
@@ -31,6 +35,14 @@ def to_seconds(value: Duration, what: str) -> float:
         raise UsageError(f"{what} {problem}, got {value!r}")
 
     return length
+
+
+def milliseconds(time: float, what: str) -> int:
+    """A time in seconds since the epoch, rounded up. ``UsageError`` if no journal can hold it."""
+    if time * 1000 > _LAST_TIME:
+        raise UsageError(f"{what} {time!r} seconds since the epoch lies beyond the year 2262")
+
+    return math.ceil(max(0.0, time) * 1000)
 
 
 def seconds(value: Duration) -> float:

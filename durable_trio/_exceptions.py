@@ -42,6 +42,7 @@ import anyio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
 
 
 class DurableTrioError(Exception):
@@ -190,15 +191,16 @@ class NonDeterminismError(DurableTrioError):
 
 
 class RetryableError(DurableTrioError):
-    """Raised by a handler or a run body to be retried after ``retry_after`` seconds.
+    """Raised by a handler or a run body to be retried after ``retry_after``, seconds or ``timedelta``.
 
-    None leaves the delay to the retry policy. In a run the policy still says how often.
+    None leaves the delay to the retry policy. In a run the policy still says how often. What is no
+    duration fails the attempt with a ``UsageError``.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | timedelta | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        """Seconds, or None."""
+        """As it was given."""
 
 
 class InvocationPausedError(DurableTrioError):

@@ -24,7 +24,7 @@ attempt's (a notification), the nursery's (a child) or a combinator's.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from ._exceptions import FutureCancelledError, FutureNotDoneError, UsageError
 from ._journal._entries import AwaitKind, AwaitTree
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from ._scheduler import Scheduler
 
 T_co = TypeVar("T_co", covariant=True)
+
+_DEEPEST: Final = 100
+"""Levels of combinators. A Restate server takes an await tree of 1000."""
 
 
 class FutureStatus(enum.Enum):
@@ -65,6 +68,7 @@ class DurableFuture(Generic[T_co]):
     __slots__ = (
         "_cancel_operation",
         "_decode",
+        "_depth",
         "_ended_at",
         "_first",
         "_inputs",
@@ -108,6 +112,7 @@ class DurableFuture(Generic[T_co]):
         self._waiters: dict[object, Callable[[], object]] | None = None
         """Those that came after it."""
         self._inputs: Collection[DurableFuture[Any]] = ()
+        self._depth: int
         self._kind: AwaitKind | None = None
         if scope is not None:
             scope._adopt(self)
@@ -169,7 +174,7 @@ class DurableFuture(Generic[T_co]):
         Awaiting it raises ``FutureCancelledError`` from then on. No effect once it has
         ended. It is what happens to every pending future of a cancelled scope.
         """
-        running_task("DurableFuture.cancel")
+        self._check_belongs_to(running_task("DurableFuture.cancel"))
         self._drop()
 
     def _drop(self) -> None:
@@ -190,7 +195,7 @@ class DurableFuture(Generic[T_co]):
 
         The callee of a detached call goes on even then.
         """
-        running_task("DurableFuture.detach")
+        self._check_belongs_to(running_task("DurableFuture.detach"))
         self._move_to(None)
 
     def __repr__(self) -> str:
@@ -270,6 +275,20 @@ class DurableFuture(Generic[T_co]):
         """Say what a combinator's future waits for; ``inputs`` may be a view that changes."""
         self._kind, self._inputs = kind, inputs
 
+    def _nest(self) -> None:
+        """Count its level, of a combinator's future that may be combined again.
+
+        ``UsageError`` if there are too many: they are told, encoded and ended one in the other.
+        """
+        depth = 1 + max([each._depth for each in self._inputs if each._kind], default=0)
+        if depth > _DEEPEST:
+            raise UsageError(
+                f"{self.name}() of futures that are combined {_DEEPEST} levels deep: give the "
+                "futures themselves to one combinator, or await one after the other"
+            )
+
+        self._depth = depth
+
     def _holds(self) -> bool:
         """Whether a cancelled waiter has to stay: for a callee that is, or is about to be, ending."""
         if self._kind is not None:
@@ -309,10 +328,10 @@ class DurableFuture(Generic[T_co]):
             yield Trap.PARK
         finally:
             task.waiting_on = None
-        if (self._waits_when_cancelled or self._kind is not None) and task.scheduler.is_cancelled(
-            task
-        ):
-            yield from task.scheduler.refuse(task)
+        if task.refused:
+            task.refused = False
+            if task.scheduler.is_cancelled(task):
+                yield from task.scheduler.refuse(task)
         task.cancellations = 0
 
     def _outcome(self) -> T_co:

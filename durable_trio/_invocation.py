@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from ._frozen import frozen
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ._journal._entries import AwaitTree, Entry, Failure, Value
 
 
-@attrs.frozen
+@frozen
 class InvocationStart:
     """One attempt of one invocation, as its adapter hands it over.
 
@@ -49,21 +51,21 @@ class InvocationStart:
     limit_key: str | None = None
 
 
-@attrs.frozen
+@frozen
 class AttemptCompleted:
     """The handler ended; its Output command is in the journal. ``result`` is final."""
 
     result: Value | Failure
 
 
-@attrs.frozen
+@frozen
 class AttemptSuspended:
     """Nothing more can happen until one of ``awaiting`` arrives."""
 
     awaiting: AwaitTree
 
 
-@attrs.frozen
+@frozen
 class AttemptFailed:
     """The attempt is to be retried: ``retry_after`` seconds from now, None: as the policy says.
 

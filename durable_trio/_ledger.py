@@ -10,7 +10,7 @@ order of tasks is the scheduler's, comparison the cursor's, run bodies ``_bodies
     ignored if that future was cancelled: at the same place live and on replay.
  4. A call that is cancelled before its invocation id is known leaves an *intent*: the
     cancel signal is issued when the id is delivered, before any waiter runs. The
-    handler's output waits until there are no intents left.
+    handler's output waits until there are no intents left. An answer that is no id ends it.
  5. Signals that come before anybody waits for them are kept, in order.
 """
 
@@ -189,7 +189,7 @@ class Ledger:
 
         if invocation.succeeded:
             self._send_cancel(invocation.return_value, name)
-        else:
+        elif not invocation.done:
             self._intents[completion_id] = name
 
     def _send_cancel(self, invocation_id: str, name: str) -> None:

@@ -41,7 +41,7 @@ class TaskHandle(DurableFuture[T_co]):
 
     def cancel(self) -> None:
         """Cancel the child: every durable wait in it raises from now on. It may still clean up."""
-        running_task("TaskHandle.cancel")
+        self._check_belongs_to(running_task("TaskHandle.cancel"))
         if not self.done:
             self._task.root_scope._request_cancel()
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
+from ._duration import to_seconds
 from ._exceptions import (
     CancelledError,
     InvocationTimeoutError,
@@ -29,7 +30,7 @@ from ._exceptions import (
     TooSlowError,
     UsageError,
 )
-from ._failures import failure, failure_of
+from ._failures import described, failure, failure_of
 from ._source import raised_at
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ class Retry:
 def outcome_of_error(
     error: BaseException, *, cancelled: bool, mapping: ErrorMapping | None
 ) -> Failure | Retry:
-    """What an error that left the handler means. ``cancelled``: CANCEL was delivered to it."""
+    """What an error that left the handler means. ``cancelled``: CANCEL was delivered to it.
+
+    ``UsageError`` for an error that no journal can hold.
+    """
     if not _speaks(error):
         # The host's cancelled exception: the only other one that the attempt hands over.
         return failure_of(CancelledError()) if cancelled else Retry(_stray(error))
@@ -59,8 +63,7 @@ def outcome_of_error(
     terminal = [_terminal(leaf, mapping) for leaf in leaves]
     for leaf, final in zip(leaves, terminal, strict=True):
         if final is None:
-            retry_after = leaf.retry_after if isinstance(leaf, RetryableError) else None
-            return Retry(error, retry_after)
+            return Retry(error, retry_after(leaf))
 
     finals = [final for final in terminal if final is not None]
     if not finals:
@@ -70,9 +73,17 @@ def outcome_of_error(
     if len(finals) == 1:
         return failure_of(first)
 
-    message = "; ".join(f"{type(leaf).__name__}: {leaf}" for leaf in leaves)
+    message = "; ".join(map(described, leaves))
     code = 409 if cancelled else first.code
     return failure(code, f"{len(finals)} errors: {message}", first.metadata)
+
+
+def retry_after(error: BaseException) -> float | None:
+    """The delay in seconds that an error asks for. ``UsageError`` if it is none."""
+    if not isinstance(error, RetryableError) or error.retry_after is None:
+        return None
+
+    return to_seconds(error.retry_after, "the retry_after of a RetryableError")
 
 
 def _speaks(error: BaseException) -> bool:
@@ -127,7 +138,7 @@ def retry_failure(error: BaseException) -> Failure:
 
 
 def _described(error: BaseException) -> str:
-    text = f"{type(error).__name__}: {error}"
+    text = described(error)
     # An error of the code is looked for by its line; most tell it themselves.
     line = raised_at(error) if isinstance(error, UsageError) else ""
     return f"{text} ({line})" if line and line not in text else text

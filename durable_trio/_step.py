@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
-from ._exceptions import DefinitionError
+from ._exceptions import DefinitionError, UsageError
 from ._journal._entries import Value
 from .serde import serde_for
 
@@ -89,6 +89,7 @@ def step_of(function: Callable[..., Any]) -> Step:
 
 
 def _inspect(function: Callable[..., Any], kept: tuple[object, object] | None) -> Step:
+    _check_callable(function)
     inner: Any = function
     while isinstance(inner, functools.partial):
         inner = cast("Any", inner).func
@@ -104,6 +105,21 @@ def _inspect(function: Callable[..., Any], kept: tuple[object, object] | None) -
         returns=getattr(function, "__annotations__", {}).get("return"),
         kept=kept,
     )
+
+
+def _check_callable(function: object) -> None:
+    if callable(function):
+        return
+
+    given = type(function).__name__
+    if isinstance(function, str):
+        remedy = "the name of a step is name=: `ctx.run(fn, x, name=...)`"
+    elif inspect.iscoroutine(function):
+        function.close()
+        remedy = "write `ctx.run(fn, x)` instead of `ctx.run(fn(x))`"
+    else:
+        remedy = "write `ctx.run(fn, x)`"
+    raise UsageError(f"ctx.run takes a function and its arguments, got {given}: {remedy}.")
 
 
 def _serde_of(function: Any) -> Serde[Any]:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ._exceptions import UsageError, WouldBlock
-from ._task import running_task
 from ._wait import WaitQueue, check_cancelled
 
 if TYPE_CHECKING:
@@ -49,14 +48,14 @@ class Event:
 
     def set(self) -> None:
         """Set the flag and wake all waiters in order."""
-        running_task("Event.set")
+        self._queue.user("Event.set")
         if not self._set:
             self._set = True
             self._queue.wake_all()
 
     async def wait(self) -> None:
         """Return once the flag is set."""
-        task = running_task("Event.wait")
+        task = self._queue.user("Event.wait")
         await check_cancelled(task)
         if not self._set:
             await self._queue.wait(task, None)
@@ -94,7 +93,7 @@ class Semaphore:
 
     def acquire_nowait(self) -> None:
         """Take one. ``WouldBlock`` if none is left."""
-        running_task("Semaphore.acquire_nowait")
+        self._queue.user("Semaphore.acquire_nowait")
         if not self._value:
             raise WouldBlock("the semaphore's value is 0")
 
@@ -102,7 +101,7 @@ class Semaphore:
 
     async def acquire(self) -> None:
         """Take one, waiting in order for it."""
-        task = running_task("Semaphore.acquire")
+        task = self._queue.user("Semaphore.acquire")
         await check_cancelled(task)
         if self._value:
             self._value -= 1
@@ -111,7 +110,7 @@ class Semaphore:
 
     def release(self) -> None:
         """Put one back: to the first waiter, or onto the value."""
-        running_task("Semaphore.release")
+        self._queue.user("Semaphore.release")
         if self._queue.wake_first() is None:
             if self._max_value is not None and self._value >= self._max_value:
                 raise ValueError(
@@ -143,7 +142,7 @@ class Lock:
 
     def acquire_nowait(self) -> None:
         """Take it. ``WouldBlock`` if another task holds it, ``UsageError`` if this one does."""
-        task = running_task("Lock.acquire_nowait")
+        task = self._queue.user("Lock.acquire_nowait")
         self._refuse_twice(task)
         if self._owner is not None:
             raise WouldBlock("another durable task holds the lock")
@@ -152,7 +151,7 @@ class Lock:
 
     async def acquire(self) -> None:
         """Take it, waiting in order. ``UsageError`` if this task holds it already."""
-        task = running_task("Lock.acquire")
+        task = self._queue.user("Lock.acquire")
         await check_cancelled(task)
         self._refuse_twice(task)
         if self._owner is None:
@@ -162,7 +161,7 @@ class Lock:
 
     def release(self) -> None:
         """Hand it to the first waiter. ``UsageError`` if this task does not hold it."""
-        task = running_task("Lock.release")
+        task = self._queue.user("Lock.release")
         self._release(task)
 
     def _release(self, task: DurableTask) -> None:
@@ -207,6 +206,7 @@ class CapacityLimiter:
 
     @total_tokens.setter
     def total_tokens(self, total_tokens: float) -> None:
+        self._queue.check_changer("CapacityLimiter.total_tokens")
         self._total = _tokens(total_tokens)
         self._hand_out()
 
@@ -222,11 +222,11 @@ class CapacityLimiter:
 
     async def acquire(self) -> None:
         """Borrow a token for this task, waiting in order. ``UsageError`` if it holds one."""
-        await self.acquire_on_behalf_of(running_task("CapacityLimiter.acquire"))
+        await self.acquire_on_behalf_of(self._queue.user("CapacityLimiter.acquire"))
 
     async def acquire_on_behalf_of(self, borrower: object) -> None:
         """Borrow a token for any hashable object."""
-        task = running_task("CapacityLimiter.acquire")
+        task = self._queue.user("CapacityLimiter.acquire")
         await check_cancelled(task)
         if borrower in self._borrowers:
             raise UsageError("this borrower already holds a token of the CapacityLimiter")
@@ -239,11 +239,11 @@ class CapacityLimiter:
 
     def release(self) -> None:
         """Give this task's token back. ``UsageError`` if it holds none."""
-        self.release_on_behalf_of(running_task("CapacityLimiter.release"))
+        self.release_on_behalf_of(self._queue.user("CapacityLimiter.release"))
 
     def release_on_behalf_of(self, borrower: object) -> None:
         """Give a borrower's token back."""
-        running_task("CapacityLimiter.release")
+        self._queue.user("CapacityLimiter.release")
         if borrower not in self._borrowers:
             raise UsageError("this borrower holds no token of the CapacityLimiter")
 
@@ -293,7 +293,7 @@ class Condition:
         """Release the lock, wait to be notified, and take the lock again, also if cancelled."""
         from ._cancel import CancelScope
 
-        task = running_task("Condition.wait")
+        task = self._lock._queue.user("Condition.wait")
         self._lock._release(task)  # one module
         notified = Event()
         self._waiting.append(notified)
@@ -308,8 +308,14 @@ class Condition:
                 await self._lock.acquire()
 
     def notify(self, n: int = 1) -> None:
-        """Let ``n`` waiting tasks go on, once they get the lock."""
-        running_task("Condition.notify")
+        """Let ``n`` waiting tasks go on, once they get the lock. ``UsageError`` without the lock."""
+        task = self._lock._queue.user("Condition.notify")
+        if self._lock._owner is not task and not task.scheduler.closed:
+            raise UsageError(
+                "only the task that holds the lock of a Condition may notify: do it inside of "
+                "`async with condition:`"
+            )
+
         for _ in range(min(n, len(self._waiting))):
             self._waiting.popleft().set()
 

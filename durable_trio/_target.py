@@ -94,7 +94,16 @@ class CallTarget(Protocol[P, O_co]):
 
 
 def check_key(target: CallTarget[..., Any], key: str | None) -> None:
-    """``UsageError`` if ``target`` needs a key and there is none, or the other way round."""
+    """``UsageError`` if ``target`` needs a key and there is none, or the other way round.
+
+    Also if it is no handler at all.
+    """
+    if not hasattr(target, "service_name"):
+        raise UsageError(
+            "expected a handler, as the decorator made it, or remote(service, handler), got "
+            f"{type(target).__name__}: {target!r}"
+        )
+
     name = f"{target.service_name}/{target.handler_name}"
     if target.keyed and not key:
         raise UsageError(

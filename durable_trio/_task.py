@@ -63,6 +63,8 @@ class DurableTask:
     handle: DurableFuture[Any] | None = None
     """What a nursery gave out for it."""
     waiting_on: DurableFuture[Any] | None = None
+    refused: bool = False
+    """Whether what it waits on has refused an interruption: it is to be felt after the wait."""
     to_send: Any = None
     to_throw: BaseException | None = None
     cancellations: int = 0
@@ -79,12 +81,17 @@ class DurableTask:
 
     def interrupt(self) -> None:
         """Make a parked task ready; its wait raises the host's cancelled exception."""
-        if self.state is TaskState.PARKED and self._give_up_waiting():
+        if self.state is not TaskState.PARKED:
+            return
+
+        if self._give_up_waiting():
             self.state = TaskState.READY
             self.to_throw = self.scheduler.cancelled()
             self.abort = None
             self.cancellations += 1
             self.scheduler.ready.append(self)
+        elif self.waiting_on is not None:
+            self.refused = True
 
     @property
     def interruptible(self) -> bool:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import math
 import types
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from ._task import running_task
+from ._duration import seconds as in_seconds
+from ._exceptions import UsageError
+from ._task import DurableTask, current, running_task
 from ._traps import Trap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from ._task import DurableTask
+    from ._duration import Duration
+    from ._scheduler import Scheduler
 
 T = TypeVar("T")
 
@@ -50,13 +54,38 @@ def wait(
 class WaitQueue(Generic[T]):
     """Parked tasks in the order in which they began to wait, each with something of its own."""
 
-    __slots__ = ("_parked",)
+    __slots__ = ("_parked", "_scheduler")
 
     def __init__(self) -> None:
-        self._parked: dict[DurableTask, T] = {}
+        # Emptied from the front, which a plain dict is slow at: it looks at all that was there.
+        self._parked: OrderedDict[DurableTask, T] = OrderedDict()
+        self._scheduler: Scheduler | None = None
+        """That of the invocation which has used the primitive first."""
 
     def __len__(self) -> int:
         return len(self._parked)
+
+    def user(self, operation: str) -> DurableTask:
+        """The durable task that is calling. ``UsageError`` if the primitive is another invocation's."""
+        task = current.get(None)
+        if not isinstance(task, DurableTask) or task.scheduler.running is not task:
+            task = running_task(operation)
+        if self._scheduler is not task.scheduler:
+            if self._scheduler is not None:
+                raise UsageError(
+                    f"{operation} was called on a primitive that another invocation, or an earlier "
+                    "attempt of this one, has used: what it does then depends on no journal. Make "
+                    "one in the handler; between invocations use awakeables, signals or a "
+                    "VirtualObject."
+                )
+
+            self._scheduler = task.scheduler
+        return task
+
+    def check_changer(self, operation: str) -> None:
+        """As ``user``, of a primitive that is in use by a handler that has not ended."""
+        if self._scheduler is not None and not self._scheduler.closed:
+            self.user(operation)
 
     async def wait(self, task: DurableTask, item: T) -> Any:
         """Park at the end of the queue; returns what the task is woken with."""
@@ -69,11 +98,12 @@ class WaitQueue(Generic[T]):
 
     def wake_first(self, value: Any = None) -> tuple[DurableTask, T] | None:
         """Wake the task that has waited longest and return it with its item; None if none waits."""
-        for task, item in self._parked.items():
-            del self._parked[task]
-            task.wake(value)
-            return task, item
-        return None
+        if not self._parked:
+            return None
+
+        task, item = self._parked.popitem(last=False)
+        task.wake(value)
+        return task, item
 
     def wake_all(self, value: Any = None, *, where: Callable[[T], bool] = lambda _: True) -> None:
         """Wake every task whose item is wanted, in order."""
@@ -97,15 +127,17 @@ def checkpoint() -> Generator[Trap, Any, None]:
     task.cancellations = 0
 
 
-async def sleep(seconds: float) -> None:
+async def sleep(seconds: Duration) -> None:
     """Sleep durably, for ``seconds``: a journaled timer, which goes on while no process runs.
 
-    A replay waits for the rest of the time, or not at all. ``ValueError`` for a negative time.
+    Seconds or a ``timedelta``. A replay waits for the rest of the time, or not at all.
+    ``ValueError`` for a negative time.
     """
-    if math.isnan(seconds) or seconds < 0:
+    length = in_seconds(seconds)
+    if math.isnan(length) or length < 0:
         raise ValueError(f"a sleep is a number of seconds from 0 on, got {seconds!r}")
 
-    await sleep_until(running_task("sleep").scheduler.now() + seconds)
+    await sleep_until(running_task("sleep").scheduler.now() + length)
 
 
 async def sleep_until(deadline: float) -> None:

@@ -39,11 +39,6 @@ class Workers:
         self._coming = False
         """Whether a worker is on its way to the queue."""
 
-    @property
-    def starved(self) -> bool:
-        """Whether bodies wait for the task group to be opened."""
-        return self._group is None and bool(self._queue)
-
     def open(self, host: Host, group: TaskGroup) -> None:
         """Workers run in this task group of the host's from now on."""
         self._host, self._group = host, group
@@ -76,16 +71,17 @@ class Workers:
         scope = host.new_scope()
         with scope:
             while True:
-                self._coming = False
-                while queue and not scope.cancel_called:
+                self._coming = cancelled = False
+                while queue and not cancelled:
                     body = queue.popleft()
                     body.scope = scope
                     try:
                         await _run_in(body.context, self._execute(body), self._summon)
                     finally:
                         body.scope = None
+                    cancelled = scope.cancel_called
 
-                if queue or self._idle is not None or scope.cancel_called:
+                if queue or self._idle is not None or cancelled:
                     break
 
                 self._idle = parking = host.parking()

@@ -37,6 +37,7 @@ CHECKED_SIZE: Final = 64 << 20
 
 _MAGIC: Final = b"SQLite format 3\0"
 _BUSY_SECONDS: Final = 5.0
+_A_DIRECTORY: Final = "it is a directory. Name a file in it."
 # A WAL that is used again is much faster to sync than one that grows.
 _CHECKPOINT_PAGES: Final = 1000
 _WAL_SIZE_LIMIT: Final = 64 << 20
@@ -175,6 +176,8 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
     Raises ``StoreError``, ``StoreCorruptError`` or ``StoreVersionError``.
     """
     with translating(path, "opening"):
+        if path.is_dir():
+            raise StoreError(f"{path}: {_A_DIRECTORY}")
         if not path.is_file():
             raise StoreError(f"{path}: there is no such file. Check the path.")
         try:
@@ -229,7 +232,7 @@ def _size(path: Path) -> int:
 
 def _check_place(path: Path) -> None:
     if path.is_dir():
-        raise StoreWriteError(f"{path}: it is a directory. Name a file in it.")
+        raise StoreWriteError(f"{path}: {_A_DIRECTORY}")
 
 
 def _check_header(path: Path) -> None:

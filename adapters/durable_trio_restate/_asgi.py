@@ -7,12 +7,14 @@ closed.
     bytes stops reading for all the streams of that connection.
  2. The response is closed after the request, and no later than ``_LEAVE`` seconds after the
     attempt has ended: closing it first would have the web server reset the stream.
- 3. When the other side is gone, the attempt is torn down.
+ 3. When the other side is gone, the attempt is torn down. Web servers may say so by an
+    ``OSError`` of ``send``, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
@@ -44,8 +46,9 @@ async def send_answer(answer: Answer, receive: Receive, send: Send) -> None:
         if not message.get("more_body", False):
             break
 
-    await _start(send, answer.status, answer.headers)
-    await _body(send, answer.body, more=False)
+    with suppress(OSError):
+        await _start(send, answer.status, answer.headers)
+        await _body(send, answer.body, more=False)
 
 
 async def serve_exchange(
@@ -61,7 +64,8 @@ class _Stream:
     def __init__(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         self._exchange = exchange
         self._receive = receive
-        self._send = send
+        self._send_on = send
+        self._gone = anyio.CancelScope()
         self._input_ended = anyio.Event()
         self._output = anyio.Event()
         exchange.set_on_output(self._on_output)
@@ -72,9 +76,14 @@ class _Stream:
             if not await self._read_once():
                 return
 
-        await _start(self._send, 200, [(b"content-type", exchange.content_type), *headers])
+        with self._gone:
+            await _start(self._send, 200, [(b"content-type", exchange.content_type), *headers])
+            await self._run()
+
+    async def _run(self) -> None:
+        exchange = self._exchange
         async with anyio.create_task_group() as group:
-            group.start_soon(self._read, group.cancel_scope)
+            group.start_soon(self._read)
             written = anyio.Event()
             group.start_soon(self._write, written)
             if exchange.ready:
@@ -84,6 +93,12 @@ class _Stream:
                 await self._input_ended.wait()
             await _body(self._send, b"", more=False)
             group.cancel_scope.cancel()
+
+    async def _send(self, message: Message) -> None:
+        try:
+            await self._send_on(message)
+        except OSError:
+            self._gone.cancel()
 
     async def _read_once(self) -> bool:
         message: Any = await self._receive()
@@ -98,11 +113,11 @@ class _Stream:
             self._input_ended.set()
         return True
 
-    async def _read(self, scope: anyio.CancelScope) -> None:
+    async def _read(self) -> None:
         while await self._read_once():
             pass
 
-        scope.cancel()
+        self._gone.cancel()
 
     async def _write(self, written: anyio.Event) -> None:
         exchange = self._exchange

@@ -7,7 +7,8 @@ Moving the bytes is ``_exchange.py``'s.
  1. Nothing is handed to an attempt before the start message and exactly as many entries as
     it announced have arrived, and all of them were sound.
  2. Everything received is answered by the table ``_ACCEPTED``; what is not in it for the
-    phase is a protocol violation, which ends the attempt and changes nothing else.
+    phase is a protocol violation, which ends the attempt and changes nothing else. What comes
+    after it is not read.
  3. Commands are buffered until the attempt is quiescent; proposals are sent at once, since
     they refer to runs that were flushed when their bodies started.
  4. The stream ends with exactly one End, Suspension or Error. Nothing is sent after it.
@@ -34,6 +35,7 @@ from durable_trio.abc import (
     AttemptSuspended,
     AwaitKind,
     AwaitTree,
+    CompleteAwakeable,
     Completion,
     Input,
     InvocationStart,
@@ -43,8 +45,8 @@ from durable_trio.abc import (
 
 from ._entries import (
     FIRST_COMMAND,
-    FIRST_CUSTOM,
     FIRST_NOTIFICATION,
+    NOTIFICATIONS,
     SIGNAL_TYPE,
     command_type,
     decode_command,
@@ -52,7 +54,7 @@ from ._entries import (
     encode_command,
 )
 from ._errors import INTERNAL, UNSUPPORTED_FEATURE, ProtocolError, UnsupportedFeatureError
-from ._frames import ACK_REQUESTED, DEFAULT_MAX_MESSAGE_SIZE, Frame, FrameBuffer
+from ._frames import ACK_REQUESTED, DEFAULT_MAX_MESSAGE_SIZE, FrameBuffer
 from ._messages import (
     CONTROL_CODECS,
     AwaitingOnMessage,
@@ -81,6 +83,7 @@ class Phase(enum.Enum):
     WAITING = "waiting for the start message"
     BUFFERING = "buffering the journal"
     RUNNING = "running"
+    BROKEN = "ending, since the server broke the protocol"
     CLOSED = "closed"
 
 
@@ -98,16 +101,27 @@ _ACCEPTED: Final[Mapping[Phase, tuple[Kind, ...]]] = {
     Phase.WAITING: (Kind.START,),
     Phase.BUFFERING: (Kind.COMMAND, Kind.NOTIFICATION),
     Phase.RUNNING: (Kind.NOTIFICATION, Kind.ACK),
-    Phase.CLOSED: tuple(Kind),
+    Phase.BROKEN: (),
+    Phase.CLOSED: (),
 }
 
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
-_START_TYPE: Final = 0x0000
-_ACK_TYPE: Final = 0x0007
+_KINDS: Final[Mapping[int, Kind]] = {
+    **dict.fromkeys(NOTIFICATIONS, Kind.NOTIFICATION),
+    0x0000: Kind.START,
+    0x0007: Kind.ACK,
+}
+"""The types of messages that a server sends, but for commands."""
 
 _NEVER_SENT: Final = 16
 """A signal's index that nobody uses, for an attempt that waits for nothing any more."""
+
+_LONGEST_DELAY: Final = 100 * 365 * 86_400 * 1000
+"""Milliseconds: a server adds it to the time, and that has to fit its numbers."""
+
+_AWAKEABLES: Final = ("sign_1", "prom_1")
+"""What the ids of awakeables begin with, the second those of old versions of Restate."""
 
 _LONGEST_TEXT: Final = 64 * 1024
 """Characters of an error's message and of its traceback: the server keeps those of each attempt."""
@@ -130,16 +144,11 @@ class Receiver(Protocol):
 
 
 def _kind(type_: int) -> Kind:
-    if FIRST_NOTIFICATION <= type_ < FIRST_CUSTOM:
-        return Kind.NOTIFICATION
+    kind = _KINDS.get(type_)
+    if kind is not None:
+        return kind
 
-    if FIRST_COMMAND <= type_ < FIRST_NOTIFICATION:
-        return Kind.COMMAND
-
-    if type_ == _START_TYPE:
-        return Kind.START
-
-    return Kind.ACK if type_ == _ACK_TYPE else Kind.OTHER
+    return Kind.COMMAND if FIRST_COMMAND <= type_ < FIRST_NOTIFICATION else Kind.OTHER
 
 
 class Connection:
@@ -210,13 +219,13 @@ class Connection:
 
     def receive(self, data: bytes) -> None:
         """Take bytes as they arrive. What is wrong with them ends the attempt, see ``phase``."""
-        if self.phase is Phase.CLOSED:
+        if not self._accepted:
             return
 
         try:
             self._frames.feed(data)
-            for frame in self._frames:
-                self._take(frame)
+            for type_, _, payload in self._frames:
+                self._take(type_, payload)
         except ProtocolError as error:
             self._violated(error)
 
@@ -240,21 +249,25 @@ class Connection:
             elif self._attempt is not None:
                 self._attempt.close_input()
 
-    def _take(self, frame: Frame) -> None:
-        kind = _kind(frame.type)
+    def _take(self, type_: int, payload: bytes) -> None:
+        kind = _kind(type_)
         if kind not in self._accepted:
             raise ProtocolError(
-                f"while {self.phase.value}, the server sent {kind.value} (type 0x{frame.type:04X})"
+                f"while {self.phase.value}, the server sent {kind.value} (type 0x{type_:04X})"
             )
 
-        if self.phase is Phase.BUFFERING:
-            self._buffer(kind, frame)
-        elif kind is Kind.NOTIFICATION:
-            self._deliver(self._notification(frame))
+        if kind is Kind.NOTIFICATION:
+            notification = self._notification(type_, payload)
+            if self.phase is Phase.BUFFERING:
+                self._record(notification)
+            else:
+                self._deliver(notification)
+        elif kind is Kind.COMMAND:
+            self._record(self._command(type_, payload))
         elif kind is Kind.START:
-            self._begin(CONTROL_CODECS[frame.type].decode(frame.payload))
+            self._begin(CONTROL_CODECS[type_].decode(payload))
         elif kind is Kind.ACK:
-            self._acknowledged(CONTROL_CODECS[frame.type].decode(frame.payload))
+            self._acknowledged(CONTROL_CODECS[type_].decode(payload))
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -267,17 +280,9 @@ class Connection:
         self._message = message
         self._enter(Phase.BUFFERING)
 
-    def _buffer(self, kind: Kind, frame: Frame) -> None:
+    def _record(self, entry: Entry) -> None:
         assert self._message is not None
-        if kind is Kind.NOTIFICATION:
-            self._recorded.append(self._notification(frame))
-        else:
-            command = decode_command(frame.type, frame.payload)
-            if (type(command) is Input) == bool(self._commands):
-                raise ProtocolError("the journal does not begin with its input")
-
-            self._recorded.append(command)
-            self._commands.append(command)
+        self._recorded.append(entry)
         if len(self._recorded) == self._message.known_entries:
             if not self._commands:
                 raise ProtocolError("the journal has no input")
@@ -299,18 +304,27 @@ class Connection:
             partial_state=message.partial_state,
             attempt=message.retry_count + 1,
             retry_count=message.retry_count,
-            retry_elapsed=message.retry_duration / 1000,
+            # Without a failed attempt it is the time that nothing had to be done in.
+            retry_elapsed=message.retry_duration / 1000 if message.retry_count else 0.0,
             attempt_headers=self._headers,
             idempotency_key=message.idempotency_key,
             scope=message.scope,
             limit_key=message.limit_key,
         )
 
-    def _notification(self, frame: Frame) -> Notification:
-        notification = decode_notification(frame.payload)
-        if isinstance(notification, Signal) != (frame.type == SIGNAL_TYPE):
+    def _command(self, type_: int, payload: bytes) -> Command:
+        command = decode_command(type_, payload)
+        if (type(command) is Input) == bool(self._commands):
+            raise ProtocolError("the journal does not begin with its input")
+
+        self._commands.append(command)
+        return command
+
+    def _notification(self, type_: int, payload: bytes) -> Notification:
+        notification = decode_notification(payload)
+        if isinstance(notification, Signal) != (type_ == SIGNAL_TYPE):
             raise ProtocolError(
-                f"a notification of type 0x{frame.type:04X} answers {notification!r}, which it cannot"
+                f"a notification of type 0x{type_:04X} answers {notification!r}, which it cannot"
             )
 
         if isinstance(notification, Signal):
@@ -336,6 +350,8 @@ class Connection:
 
     def _violated(self, error: ProtocolError) -> None:
         if self._attempt is not None:
+            self._enter(Phase.BROKEN)
+            self._frames = FrameBuffer()
             self._attempt.abort(error)
         else:
             self.start = None
@@ -355,12 +371,19 @@ class Connection:
     def append(self, command: Command) -> None:
         """Take the next command. ``UsageError`` if the protocol cannot express it."""
         check_supported(command, self.version)
+        if isinstance(command, CompleteAwakeable):
+            _check_awakeable(command.awakeable_id)
         try:
             encoded = encode_command(command)
         except UnicodeEncodeError as error:
             raise UsageError(
                 f"{error.object!r} is no valid Unicode ({error.reason}), so it cannot be sent as a "
                 "name, key or header; decode it with the encoding that it really has"
+            ) from error
+        except (AttributeError, TypeError) as error:
+            raise UsageError(
+                f"cannot be sent: {command!r}. Names, keys, ids and headers are str, and one of them "
+                f"is not ({error}): pass a str"
             ) from error
 
         self._commands.append(command)
@@ -453,7 +476,7 @@ class Connection:
             related_command_index=index if related is not None else None,
             related_command_name=related.name if related is not None else None,
             related_command_type=command_type(related) if related is not None else None,
-            next_retry_delay=None if delay is None else max(0, math.ceil(delay * 1000)),
+            next_retry_delay=None if delay is None else _milliseconds(delay),
             behavior=behavior if self.version >= 7 else Behavior.RETRY,
         )
 
@@ -477,6 +500,19 @@ class Connection:
         if self.phase is not Phase.CLOSED:
             self._enter(Phase.CLOSED)
             self._send(b"".join([*self._appended, terminator]))
+
+
+def _check_awakeable(text: str) -> None:
+    # A server fails the attempt that sends another one, and says no more of it than that.
+    if not str(text).startswith(_AWAKEABLES):
+        raise UsageError(
+            f"{text!r} is no awakeable id, which begins with {_AWAKEABLES[0]!r}: pass on, unchanged, "
+            "the id that ctx.awakeable() gave"
+        )
+
+
+def _milliseconds(delay: float) -> int:
+    return math.ceil(min(max(0.0, delay * 1000), _LONGEST_DELAY))
 
 
 def _code_of(end: AttemptFailed) -> int:

@@ -16,8 +16,8 @@ attempts that are under way. It works below any path: only the end of a path cou
 from __future__ import annotations
 
 import logging
-import sys
 import time
+from functools import lru_cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, final
 
@@ -49,6 +49,9 @@ ProtocolOption: TypeAlias = Literal["bidi", "request_response"]
 
 _log = logging.getLogger("durable_trio.restate")
 
+_SHARED: Final = 64
+"""Bytes of a header that may well be the same as another request's."""
+
 _MODES: Final[dict[ProtocolOption, ProtocolMode]] = {
     "bidi": "BIDI_STREAM",
     "request_response": "REQUEST_RESPONSE",
@@ -73,9 +76,15 @@ def _verifier(keys: Sequence[str]) -> IdentityVerifier | None:
     return IdentityVerifier(keys)
 
 
+@lru_cache(maxsize=256)
 def _text(raw: bytes) -> str:
-    # Nearly all are the same in every request, and an attempt that waits keeps them.
-    return sys.intern(raw.decode("latin-1"))
+    # Nearly all are the same in every request, and an attempt that waits keeps them. Interned they
+    # would stay for ever, in the first releases of Python 3.12.
+    return raw.decode("latin-1")
+
+
+def _header(raw: bytes) -> str:
+    return _text(raw) if len(raw) <= _SHARED else raw.decode("latin-1")
 
 
 @final
@@ -145,13 +154,17 @@ class Endpoint:
             self._quiet = self._quiet or anyio.Event()
             await self._quiet.wait()
 
+    def reopen(self) -> None:
+        """Take attempts as before ``drain``. Whoever serves it does so when it starts."""
+        self._draining = False
+
     # -- ASGI
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._draining = False
+                self.reopen()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self.drain()
@@ -256,7 +269,7 @@ class Endpoint:
             self._registry.options(handler),
             self._clock,
             version=version,
-            headers={_text(key): _text(value) for key, value in headers.items()},
+            headers={_header(key): _header(value) for key, value in headers.items()},
             max_message_size=self._max_message_size,
             release=self._released,
         )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from durable_trio import IdempotentTarget, WorkflowTarget
+from durable_trio._frozen import frozen
 from durable_trio.abc import (
     Attach,
     Call,
@@ -48,7 +49,7 @@ from durable_trio.abc import (
     Value,
 )
 
-from ._errors import BAD_REQUEST, ProtocolError
+from ._errors import BAD_REQUEST, REMEDY, ProtocolError
 from ._fields import (
     FAILURE,
     INVOCATION_ID,
@@ -78,10 +79,15 @@ if TYPE_CHECKING:
 
 FIRST_COMMAND: Final = 0x0400
 FIRST_NOTIFICATION: Final = 0x8000
-FIRST_CUSTOM: Final = 0xFC00
 SIGNAL_TYPE: Final = 0xFBFF
 RUN_TYPE: Final = 0x0411
 RUN_COMPLETION_TYPE: Final = 0x8011
+
+NOTIFICATIONS: Final = frozenset(
+    {0x8002, 0x8006, 0x8009, 0x800A, 0x800B, 0x800C, 0x800D, 0x800E, 0x8011, 0x8012, 0x8013}
+    | {SIGNAL_TYPE}
+)
+"""The types of all notifications."""
 
 _NAME: Final = text("name", 12)
 _COMPLETION: Final = uint("completion_id", 11)
@@ -216,12 +222,12 @@ DECODERS: Final[Mapping[int, Codec[Any]]] = dict(_COMMANDS)
 """The codec of each type of commands."""
 
 
-@attrs.frozen
+@frozen
 class _Template:
     """What all notifications look like: whose they are, and the result."""
 
     completion_id: int | None
-    signal: int | str
+    signal: int | str | None
     result: Result
 
 
@@ -235,6 +241,11 @@ _VALUE_KEY: Final = 5 << 3 | 2
 _CONTENT_KEY: Final = 1 << 3 | 2
 _RUN_ID_KEY: Final = 11 << 3
 _RUN_NAME_KEY: Final = 12 << 3 | 2
+_SHORT_NAMES: Final = tuple(bytes((_RUN_NAME_KEY, size)) for size in range(128))
+_SHORT_VALUES: Final = tuple(
+    bytes((_VALUE_KEY, size + 2, _CONTENT_KEY, size)) for size in range(126)
+)
+"""What is before a name and before a value of this size."""
 _READ_RESULT: Final[Mapping[int, Callable[[Any], Any]]] = _RESULT.reads
 _READ_SIGNAL: Final[Mapping[int, Callable[[Any], Any]]] = _SIGNAL.reads
 
@@ -258,7 +269,10 @@ def decode_command(type: int, payload: bytes) -> Command:  # noqa: A002  # its n
 
     codec = DECODERS.get(type)
     if codec is None:
-        raise ProtocolError(f"the server sent a command of the unknown type 0x{type:04X}")
+        raise ProtocolError(
+            f"the server sent a command of the unknown type 0x{type:04X}. Upgrade durable-trio to a "
+            "version that knows it, or pause the invocation until that is served"
+        )
 
     command: Command = codec.decode(payload)
     return command
@@ -273,7 +287,7 @@ def encode_notification(
         template = _Template(None, notification.signal, notification.result)
         return encode_frame(SIGNAL_TYPE, _NOTIFICATION.encode(template))
 
-    template = _Template(notification.completion_id, "", notification.result)
+    template = _Template(notification.completion_id, None, notification.result)
     return encode_frame(type, _NOTIFICATION.encode(template))
 
 
@@ -291,7 +305,8 @@ def short_run(data: bytes) -> Run | None:
 
         number, position = number & 127 | high << 7, 3
     start = position + 2
-    if data[position] != _RUN_NAME_KEY or data[position + 1] != size - start or size - start > 127:
+    rest = size - start
+    if rest > 127 or not data.startswith(_SHORT_NAMES[rest], position):
         return None
 
     return Run(number, utf8(data[start:]))
@@ -312,14 +327,7 @@ def short_completion(data: bytes) -> Completion | None:
         number, position = number & 127 | high << 7, 3
     start = position + 4
     rest = size - start
-    if (
-        rest < 0
-        or rest > 125
-        or data[position] != _VALUE_KEY
-        or data[position + 1] != rest + 2
-        or data[position + 2] != _CONTENT_KEY
-        or data[position + 3] != rest
-    ):
+    if not 0 <= rest < 126 or not data.startswith(_SHORT_VALUES[rest], position):
         return None
 
     return Completion(number, Value(data[start:]))
@@ -333,7 +341,7 @@ def decode_notification(payload: bytes) -> Notification:
 def any_notification(payload: bytes) -> Notification:
     """What ``decode_notification`` does, for every form that a message may have."""
     completion_id: int | None = None
-    signal: int | str = ""
+    signal: int | str | None = None
     result: Result | None = None
     for tag, value in scan(payload):
         if tag == _COMPLETION_KEY:
@@ -343,12 +351,18 @@ def any_notification(payload: bytes) -> Notification:
         elif (read := _READ_SIGNAL.get(tag)) is not None:
             signal = read(value)
     if result is None:
-        raise ProtocolError("a notification lacks its result", BAD_REQUEST)
+        raise ProtocolError(
+            f"a notification of {len(payload)} bytes has none of the results that there are. {REMEDY}",
+            BAD_REQUEST,
+        )
 
     if completion_id is not None:
         return Completion(completion_id, result)
 
-    if signal == "":
-        raise ProtocolError("a notification names neither a completion nor a signal", BAD_REQUEST)
+    if signal is None:
+        raise ProtocolError(
+            f"a notification names neither a completion nor a signal, but has {result!r}. {REMEDY}",
+            BAD_REQUEST,
+        )
 
     return Signal(signal, result)

@@ -16,6 +16,13 @@ PROTOCOL_VIOLATION: Final = 571
 UNSUPPORTED_FEATURE: Final = 573
 
 
+REMEDY: Final = (
+    "Whatever stands between server and endpoint has to pass bytes on as they are; if nothing does, "
+    "use versions of both that fit"
+)
+"""What to do about bytes that no server sends."""
+
+
 class ProtocolError(DurableTrioError):
     """The server sent bytes that are not what the protocol says. ``code`` is the protocol's."""
 

@@ -131,9 +131,12 @@ class Exchange:
             self._attempt.close_input()
 
     async def run(self) -> None:
-        """Run the attempt, which is ``ready``. Raises nothing but what the host raises."""
+        """Run the attempt, which was ``ready``. Raises nothing but what the host raises."""
         connection = self._connection
-        assert connection.start is not None
+        if connection.start is None or self._closed:
+            # What came since it was ready has ended it before it began.
+            return
+
         attempt = self._attempt = Attempt(
             connection.start, self._handler, connection, self._clock, self._options
         )

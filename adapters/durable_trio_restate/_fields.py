@@ -20,7 +20,7 @@ import attrs
 
 from durable_trio.abc import Failure, InvocationId, StateKeys, Value, Void
 
-from ._errors import BAD_REQUEST, ProtocolError
+from ._errors import BAD_REQUEST, REMEDY, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -352,13 +352,13 @@ def names(attribute: str, number: int) -> Field:
 
 
 def either(attribute: str, number: Field, string: Field) -> Field:
-    """A oneof of a number and a string. ``default`` is the string's."""
-    return Field(
-        attribute,
-        lambda value: (number if isinstance(value, int) else string).put(value),
-        {**number.reads, **string.reads},
-        default=string.default,
-    )
+    """A oneof of a number and a string, which may be empty. One has to be there, unless it is None."""
+
+    def put(value: int | str | None) -> bytes:
+        return b"" if value is None else (number if isinstance(value, int) else string).put(value)
+
+    reads = {**number.reads, **string.reads}
+    return Field(attribute, put, reads, default=_REQUIRED, always=True)
 
 
 def oneof(attribute: str, members: Mapping[int, MessageCodec]) -> Field:
@@ -457,7 +457,7 @@ class Codec(Generic[T]):
         for place, attribute in self._required.items():
             if found[place] is _REQUIRED:
                 raise ProtocolError(
-                    f"a {self.kind.__name__} message lacks its {attribute}", BAD_REQUEST
+                    f"a {self.kind.__name__} message lacks its {attribute}. {REMEDY}", BAD_REQUEST
                 )
 
         return self._make(*found)

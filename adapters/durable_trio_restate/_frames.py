@@ -77,10 +77,11 @@ class FrameBuffer:
 
     def next(self) -> Frame | None:
         """The next frame that is whole. ``ProtocolError`` for one that is too large."""
-        return next(iter(self), None)
+        frame = next(iter(self), None)
+        return None if frame is None else Frame(*frame)
 
-    def __iter__(self) -> Iterator[Frame]:
-        """All frames that are whole, as ``next`` gives them."""
+    def __iter__(self) -> Iterator[tuple[int, int, bytes]]:
+        """What ``next`` gives, of all frames that are whole; without names, which cost more."""
         header = _HEADER.size
         needed = header
         while True:
@@ -98,7 +99,7 @@ class FrameBuffer:
                 there -= needed
                 start = position + header
                 self._position = position = start + size
-                yield Frame(type_, flags, data[start:position])
+                yield type_, flags, data[start:position]
                 needed = header
 
             if there + self._later < needed or not self._pieces:

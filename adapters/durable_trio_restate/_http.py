@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-import attrs
+from durable_trio._frozen import frozen
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 
@@ -18,7 +18,7 @@ SERVER_NAME: Final = b"x-restate-server"
 TEXT: Final = "text/plain; charset=utf-8"
 
 
-@attrs.frozen
+@frozen
 class RequestHead:
     """What a request begins with. ``path`` is percent-decoded and has no query."""
 
@@ -31,7 +31,7 @@ class RequestHead:
     """Whether bodies may come and go packed with zstd: only AWS Lambda's do."""
 
 
-@attrs.frozen
+@frozen
 class Answer:
     """A whole response."""
 

@@ -27,6 +27,10 @@ TOKEN_HEADER: Final = b"x-restate-jwt-v1"
 _PREFIX: Final = "publickeyv1_"
 _ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _KEY_SIZE: Final = 32
+_SIGN: Final = (
+    "Give the Restate server a request identity key and let whatever stands in between pass on its "
+    "headers, or make the endpoint without identity_keys"
+)
 _CLAIMS: Final = ["aud", "exp", "iat", "nbf"]
 
 
@@ -35,7 +39,9 @@ class IdentityVerifier:
 
     def __init__(self, keys: Iterable[str]) -> None:
         if isinstance(keys, str):
-            raise DefinitionError("identity_keys is a list of keys, got a single string")
+            raise DefinitionError(
+                f"identity_keys is a list of keys, got a single string: put it in brackets, [{keys!r}]"
+            )
 
         self._keys = tuple(_public_key(key) for key in keys)
 
@@ -48,12 +54,14 @@ class IdentityVerifier:
         if scheme != "v1":
             raise IdentityError(
                 f"the request is not signed: expected {SCHEME_HEADER.decode()}: v1, got "
-                f"{scheme or 'nothing'!r}"
+                f"{scheme or 'nothing'!r}. {_SIGN}"
             )
 
         token = headers.get(TOKEN_HEADER)
         if not token:
-            raise IdentityError(f"the request has no {TOKEN_HEADER.decode()} header")
+            raise IdentityError(
+                f"the request says that it is signed and has no {TOKEN_HEADER.decode()} header. {_SIGN}"
+            )
 
         problem: Exception | None = None
         for key in self._keys:
@@ -72,7 +80,12 @@ class IdentityVerifier:
             else:
                 return
 
-        raise IdentityError(f"the request's signature does not hold: {problem}") from problem
+        raise IdentityError(
+            f"the request's signature does not hold: {problem}. Expected that of one of the "
+            f"{len(self._keys)} identity_keys, for {audience_of(path)}, at this time: use the key that "
+            "the server prints when it starts, pass on paths and headers unchanged, and set the "
+            "clocks of both"
+        ) from problem
 
 
 def audience_of(path: str) -> str:
@@ -88,8 +101,8 @@ def _public_key(text: str) -> Ed25519PublicKey:
     raw = _base58(encoded) if encoded != text else None
     if raw is None or len(raw) != _KEY_SIZE:
         raise DefinitionError(
-            f"a request identity key looks like {_PREFIX}... with {_KEY_SIZE} bytes in base58 "
-            f"(the server prints it when it starts), got {text!r}"
+            f"a request identity key looks like {_PREFIX}... with {_KEY_SIZE} bytes in base58, "
+            f"got {text!r}: copy the one that the server prints when it starts"
         )
 
     return Ed25519PublicKey.from_public_bytes(raw)

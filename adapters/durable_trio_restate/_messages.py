@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from durable_trio._frozen import frozen
 from durable_trio.abc import AwaitKind, AwaitTree, Failure, Value
 
 from ._fields import (
@@ -45,7 +46,7 @@ class Behavior(enum.IntEnum):
     FAIL = 2
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class StartMessage:
     """The first message of an attempt, from the server. Durations in milliseconds."""
 
@@ -63,7 +64,7 @@ class StartMessage:
     idempotency_key: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@frozen(kw_only=True)
 class ErrorMessage:
     """The attempt failed and is to be retried. Delay in milliseconds."""
 
@@ -77,12 +78,12 @@ class ErrorMessage:
     behavior: Behavior = Behavior.RETRY
 
 
-@attrs.frozen
+@frozen
 class EndMessage:
     """The attempt is over; its Output command was sent."""
 
 
-@attrs.frozen
+@frozen
 class ProposeRunCompletionMessage:
     """A run body ended with this result."""
 
@@ -90,14 +91,14 @@ class ProposeRunCompletionMessage:
     result: Value | Failure
 
 
-@attrs.frozen
+@frozen
 class ProposeRunCompletionAckMessage:
     """The server has stored a proposal (V7)."""
 
     completion_id: int
 
 
-@attrs.frozen
+@frozen
 class AwaitingOnMessage:
     """What the attempt waits for, while it does (V7)."""
 
@@ -116,7 +117,7 @@ def _decode_tree(data: bytes) -> AwaitTree:
     )
 
 
-@attrs.frozen
+@frozen
 class _Node:
     """An await tree's node as it is written: signals by index and by name apart."""
 
@@ -232,7 +233,7 @@ def decode_suspension(data: bytes, version: int) -> AwaitTree:
     return AwaitTree(AwaitKind.FIRST_COMPLETED, node.completions, (*node.signals, *node.named))
 
 
-@attrs.frozen
+@frozen
 class _Suspension:
     awaiting: AwaitTree
 

@@ -27,6 +27,8 @@ else:
 
 CODING: Final = "zstd"
 
+_ONE_FRAME: Final = "Send all of one zstd frame, or the body as it is and without that header."
+
 _WORTHWHILE: Final = 3 * 1024 * 1024
 """A smaller response fits as it is."""
 
@@ -43,19 +45,34 @@ def unpack(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
         return body
 
     if coding != CODING or not is_available():
-        raise PayloadError(f"bodies that are packed with {coding!r} cannot be read here", 415)
+        known = f"{CODING!r} or 'identity'" if is_available() else "'identity', without zstd"
+        raise PayloadError(
+            f"the body is packed with {coding!r}, and what is read here is {known}: send it in one "
+            "of them; for zstd install durable-trio[lambda]",
+            415,
+        )
 
     reader = zstd.ZstdDecompressor()
     try:
         unpacked = reader.decompress(body, max_length=limit + 1)
     except zstd.ZstdError as exc:
-        raise PayloadError(f"the body is not packed with zstd: {exc}", BAD_REQUEST) from exc
+        raise PayloadError(
+            f"the body is not packed with zstd, as its content-encoding says: {exc}. {_ONE_FRAME}",
+            BAD_REQUEST,
+        ) from exc
 
     if len(unpacked) > limit:
-        raise PayloadError(f"the body has more than {limit} bytes", 413)
+        raise PayloadError(
+            f"the body has, unpacked, more than the {limit} bytes that are taken here: send less at "
+            "once, keep large values elsewhere and their address in the journal",
+            413,
+        )
 
     if not reader.eof or reader.unused_data:
-        raise PayloadError("the body is not one whole zstd frame", BAD_REQUEST)
+        found = f"{len(reader.unused_data)} bytes behind it" if reader.eof else "a part of it"
+        raise PayloadError(
+            f"the body is one zstd frame and nothing else, found {found}. {_ONE_FRAME}", BAD_REQUEST
+        )
 
     return unpacked
 

@@ -8,7 +8,6 @@ from durable_trio import (
     CapacityLimiter,
     Context,
     Event,
-    MemoryReceiveChannel,
     MemorySendChannel,
     Service,
     open_memory_channel,
@@ -32,9 +31,7 @@ def store(text: str) -> int:
 @archive.handler
 async def copy(ctx: Context, pages: int) -> int:
     """One branch per page fetches, two at a time; another branch stores what they found."""
-    send: MemorySendChannel[str]
-    receive: MemoryReceiveChannel[str]
-    send, receive = open_memory_channel(max_buffer_size=4)
+    send, receive = open_memory_channel[str](max_buffer_size=4)
     two = CapacityLimiter(2)
     sizes: list[int] = []
 

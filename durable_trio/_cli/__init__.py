@@ -6,8 +6,10 @@ _serve     serve: for a Restate server      _workers    processes that share a p
 _logs      logs as text and as JSON         _registration  with a Restate server
 _stop      signals, and the end             _files      stores and readers, by entry point
 _call      call, attach, output             _ingress    the HTTP client
-_control   cancel, kill, resolve, ...       _source     where a journal is taken from
+_control   cancel, kill, resolve, ...       _place      a file or a server: the options
 _ls        ls                               _show       show
+_state     state                            _view       what these three look at
+_source    journals to export and replay
 _export    export: JSON Lines               _replay     replay
 _check     check                            _progress   what takes long
 _backend   --backend                        _output     standard output

@@ -40,6 +40,7 @@ _PLACES: Final = {
     "signal": "_control.signal",
     "ls": "_ls.ls",
     "show": "_show.show",
+    "state": "_state.state",
     "export": "_export.export",
     "replay": "_replay.replay_command",
     "check": "_check.check",

@@ -23,9 +23,10 @@ from ._backend import backend_option
 from ._exits import FAILED, USAGE, Exit
 from ._load import load_services
 from ._output import page
+from ._place import place_options
 from ._progress import progress
 from ._replay import be_no_store, contexts_option, fields, in_order, json_option, report
-from ._source import read_unfinished, source_options
+from ._source import read_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +38,7 @@ _NAMED: Final = 5
 @click.command()
 @click.argument("places", metavar="[DIR|FILE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.argument("services", metavar="MODULE:SERVICES")
-@source_options
+@place_options
 @click.option("-v", "--verbose", is_flag=True, help="Tell of every journal, not only what breaks.")
 @json_option
 @contexts_option

@@ -12,7 +12,7 @@ import click
 from durable_trio.client._paths import awakeable_path, invocation_path, signal_path
 
 from ._exits import NO_ANSWER, USAGE, Exit, complain
-from ._ingress import json_argument, request, text_body, url_option
+from ._ingress import DEFAULT_URL, json_argument, request, text_body, url_option
 from ._output import say
 
 _DONE: Final = {
@@ -25,7 +25,20 @@ _DONE: Final = {
 
 _NO_SUCH_PATH: Final = "service 'invocations' not found"
 """What the ingress of a Restate server says to an operator."""
-_ADMIN_PORT: Final = "A Restate server is administered at its admin port: say --url, 9070 unless it was set otherwise."
+_ADMIN_PORT: Final = (
+    "A Restate server is administered at its admin port: say --admin http://...:9070."
+)
+
+_url_option: Final = click.option(
+    "--url",
+    "--admin",
+    "url",
+    envvar="DURABLE_TRIO_URL",
+    default=DEFAULT_URL,
+    show_default=True,
+    show_envvar=True,
+    help="Where the ingress is, or the admin port of a Restate server.",
+)
 
 _TEXT: Final = [("content-type", "text/plain")]
 
@@ -33,9 +46,9 @@ _TEXT: Final = [("content-type", "text/plain")]
 def _action(name: str, help_text: str) -> click.Command:
     @click.command(name, help=help_text)
     @click.argument("invocation_ids", metavar="ID...", nargs=-1, required=True)
-    @url_option
+    @_url_option
     def command(invocation_ids: tuple[str, ...], url: str) -> None:
-        failed: Exit | None = None
+        failures: list[Exit] = []
         for invocation_id in invocation_ids:
             try:
                 request(url, "PATCH", invocation_path(invocation_id, name))
@@ -47,11 +60,16 @@ def _action(name: str, help_text: str) -> click.Command:
                     raise
 
                 complain(f"{invocation_id}: {error}")
-                failed = failed or error
+                failures.append(error)
             else:
                 say(f"{invocation_id}: {_DONE[name]}")
-        if failed is not None:
-            raise Exit("the others are done", failed.code)
+        if failures:
+            count = len(invocation_ids)
+            raise Exit(
+                f"{len(failures)} of {count} are not {_DONE[name]}, see above"
+                + ("; the others are" if len(failures) < count else ""),
+                failures[0].code,
+            )
 
     return command
 

@@ -24,6 +24,7 @@ meaning.
 
 from __future__ import annotations
 
+import errno
 import signal
 from typing import TYPE_CHECKING, Final
 
@@ -63,6 +64,21 @@ _CODES: Final = (
     (RequestError, NO_ANSWER),
 )
 
+_ALLOW: Final = "Choose another place, or have this user allowed to write there."
+_ROOM: Final = "Make room, or choose another place."
+_REMEDIES: Final = {
+    errno.ENOENT: "Create the directory first.",
+    errno.ENOTDIR: "A part of the path is a file: choose another path.",
+    errno.EISDIR: "It is a directory: name a file.",
+    errno.EEXIST: "It is a file: name a directory.",
+    errno.EACCES: _ALLOW,
+    errno.EPERM: _ALLOW,
+    errno.EROFS: "The file system is read-only: choose another place.",
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+}
+
 _REFUSED: Final = {404: NOT_FOUND, 503: NO_ANSWER}
 
 
@@ -77,6 +93,12 @@ class Exit(Exception):
 def complain(message: str) -> None:
     """What is wrong, on stderr."""
     click.echo(f"durable-trio: {message}", err=True)
+
+
+def trouble(what: str, exc: OSError) -> Exit:
+    """The operating system does not let the command do something, and what helps."""
+    remedy = _REMEDIES.get(exc.errno or 0, "Check the path and the disk.")
+    return Exit(f"cannot {what}: {exc.strerror}. {remedy}", FAILED)
 
 
 def refused(status: int) -> int:

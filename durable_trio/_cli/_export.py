@@ -12,10 +12,11 @@ import click
 
 from durable_trio._journal._jsonl import dump_entry, dump_journal
 
-from ._exits import FAILED, USAGE, Exit
+from ._exits import USAGE, Exit, trouble
 from ._output import say, standard_output
+from ._place import ONE_PLACE, place_options
 from ._progress import progress
-from ._source import ONE_SOURCE, read_journal, read_unfinished, source_options
+from ._source import read_journal, read_unfinished
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -27,7 +28,7 @@ _AT_ONCE: Final = 1_000
 
 @click.command()
 @click.argument("invocation_id", metavar="[ID]", required=False)
-@source_options
+@place_options
 @click.option(
     "-o",
     "--output",
@@ -75,12 +76,12 @@ def _export_unfinished(journal_file: Path | None, admin: str | None, target: Pat
         raise Exit("--unfinished needs a directory to write to: -o DIR", USAGE)
 
     if journal_file is None and admin is None:
-        raise Exit(f"{ONE_SOURCE}, found neither", USAGE)
+        raise Exit(f"{ONE_PLACE}, found neither", USAGE)
 
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise Exit(f"cannot make {target}: {exc.strerror}", FAILED) from exc
+        raise trouble(f"make {target}", exc) from exc
 
     count = 0
     with progress("exporting", lambda: f"{count:,} journals"):
@@ -91,11 +92,24 @@ def _export_unfinished(journal_file: Path | None, admin: str | None, target: Pat
 
 
 def _write_to(target: Path, record: RecordedJournal) -> None:
+    """All of it or nothing: a file that is there is replaced when the new one is whole."""
     try:
-        with target.open("wb") as file:
-            _write(file, record)
+        if target.exists() and not target.is_file():  # a pipe or a device; a directory says so
+            with target.open("wb") as file:
+                _write(file, record)
+            return
+
+        whole = target.resolve()  # where a link leads: it stays one
+        part = whole.with_name(f"{whole.name}.part")
+        try:
+            with part.open("wb") as file:
+                _write(file, record)
+            part.replace(whole)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
     except OSError as exc:
-        raise Exit(f"cannot write {target}: {exc.strerror}", FAILED) from exc
+        raise trouble(f"write {target}", exc) from exc
 
 
 def _write(file: BinaryIO, record: RecordedJournal) -> None:

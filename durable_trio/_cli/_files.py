@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         InvocationStatus,
         JournalHeader,
         JournalStore,
+        StateEntry,
         Timer,
     )
 
@@ -38,7 +39,7 @@ _SERVER: Final = "restate"
 
 
 class Reader(Protocol):
-    """A read-only view of a journal, as ``ls``, ``show`` and ``export`` need it."""
+    """A read-only view of a journal file, as the commands that look need it."""
 
     def __enter__(self) -> Self: ...
 
@@ -66,9 +67,11 @@ class Reader(Protocol):
 
     def timers(self) -> Sequence[Timer]: ...
 
+    def state(self, service: str | None = None, key: str | None = None) -> Sequence[StateEntry]: ...
+
 
 class Server(Protocol):
-    """What a server tells of its invocations, as ``replay``, ``check`` and ``export`` need it."""
+    """What a server tells of what it keeps, as the commands that look need it."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -83,6 +86,24 @@ class Server(Protocol):
     async def journal(self, invocation_id: str) -> tuple[JournalHeader, Sequence[Entry]] | None: ...
 
     def unfinished(self) -> AsyncIterator[tuple[JournalHeader, Sequence[Entry]]]: ...
+
+    async def invocations(
+        self,
+        *,
+        service: str | None = None,
+        key: str | None = None,
+        status: frozenset[InvocationStatus] | None = None,
+        before: str | None = None,
+        limit: int = ...,
+    ) -> Sequence[InvocationRecord] | None: ...
+
+    async def invocation(
+        self, invocation_id: str
+    ) -> tuple[InvocationRecord, Sequence[Entry]] | None: ...
+
+    async def holder(self, service: str, key: str) -> str | None: ...
+
+    async def state(self, service: str, key: str) -> Sequence[StateEntry]: ...
 
 
 class EndpointServer(Protocol):
@@ -105,7 +126,7 @@ journal_option: Final = click.option(
     "journal",
     metavar="FILE",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(readable=False, path_type=Path),  # the store says what is wrong, and why
     help="The journal file.",
 )
 

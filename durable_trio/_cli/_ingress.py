@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 
     from durable_trio.client._answers import Answer
 
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+
 url_option: Final = click.option(
     "--url",
     envvar="DURABLE_TRIO_URL",
-    default="http://127.0.0.1:8080",
+    default=DEFAULT_URL,
     show_default=True,
     show_envvar=True,
     help="Where the ingress is.",

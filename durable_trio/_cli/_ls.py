@@ -1,4 +1,4 @@
-"""``ls``: the invocations of a journal.
+"""``ls``: the invocations of a journal file or of a server.
 
 Owns the table and its JSON Lines form.
 """
@@ -15,9 +15,9 @@ from durable_trio._transcript._describe import target_name
 from durable_trio._transcript._text import instant, moment, payload, plain, shortened
 from durable_trio.abc import Failure
 
-from ._files import find, journal_option, open_reader
 from ._output import page
-from ._progress import progress
+from ._place import place_options
+from ._view import Chosen, view_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ _FAILING: Final = frozenset({InvocationStatus.BACKING_OFF, InvocationStatus.PAUS
 
 
 @click.command()
-@journal_option
+@place_options
 @click.option(
     "--status",
     "statuses",
@@ -47,7 +47,8 @@ _FAILING: Final = frozenset({InvocationStatus.BACKING_OFF, InvocationStatus.PAUS
 @click.option("--before", metavar="ID", help="Only older ones than this: the next page.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def ls(
-    journal: Path,
+    journal_file: Path | None,
+    admin: str | None,
     statuses: tuple[str, ...],
     service: str | None,
     key: str | None,
@@ -61,14 +62,9 @@ def ls(
     Also while they run: reading disturbs nobody.
     """
     wanted = frozenset(InvocationStatus(each) for each in statuses) or None
-    with progress(f"reading {journal}"), open_reader(journal) as reader:
-        records = reader.invocations(
-            service=service,
-            key=key,
-            status=wanted,
-            before=None if before is None else find(reader, before, journal).sequence,
-            limit=limit + 1,  # one more tells whether there are more
-        )
+    # One more tells whether there are more.
+    chosen = Chosen(service, key, wanted, before, limit + 1)
+    records = view_all(chosen, journal_file, admin)
     if as_json:
         page(_json.write(_fields(record)).decode() for record in records[:limit])
         return

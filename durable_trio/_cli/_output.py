@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ._exits import FAILED, UNREAD, Exit, complain
+from ._exits import FAILED, UNREAD, Exit, complain, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -63,7 +63,10 @@ def standard_output() -> Generator[TextIO]:
     """Standard output. What cannot be written in the block ends the command."""
     stream: TextIO | None = sys.stdout
     if stream is None:
-        raise Exit("cannot write to standard output: it is closed", FAILED)
+        raise Exit(
+            "cannot write to standard output: it is closed. Send it somewhere, to /dev/null say",
+            FAILED,
+        )
 
     try:
         yield stream
@@ -73,7 +76,7 @@ def standard_output() -> Generator[TextIO]:
         raise click.exceptions.Exit(UNREAD) from None
     except OSError as exc:
         _leave(stream)
-        raise Exit(f"cannot write to standard output: {exc.strerror}", FAILED) from exc
+        raise trouble("write to standard output", exc) from exc
 
 
 def _write(lines: list[str]) -> None:

@@ -26,8 +26,9 @@ from ._exits import FAILED, USAGE, Exit
 from ._files import open_reader
 from ._load import is_reference, load_services, split_reference
 from ._output import say
+from ._place import place_options
 from ._progress import progress
-from ._source import read_journal, source_options
+from ._source import read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ json_option: Final = click.option(
 @click.command("replay")
 @click.argument("journal", metavar="ID|FILE")
 @click.argument("services", metavar="MODULE:SERVICES")
-@source_options
+@place_options
 @click.option(
     "--at",
     type=click.IntRange(min=1),
@@ -143,7 +144,11 @@ def _load(path: Path) -> RecordedJournal:
             f"{error} Expected JSON Lines, as `durable-trio export` writes them."
         ) from error
     except OSError as exc:
-        raise Exit(f"cannot read {path}: {exc.strerror}", USAGE) from exc
+        raise Exit(
+            f"cannot read {path}: {exc.strerror}. Expected a file that `durable-trio export` or a "
+            "test wrote, which this user may read",
+            USAGE,
+        ) from exc
 
 
 def fields(result: Replay) -> dict[str, object]:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import click
 
-from durable_trio._records import InvocationStatus, TimerKind
+from durable_trio._records import InvocationStatus
 from durable_trio._transcript._describe import Words, target_name
 from durable_trio._transcript._text import duration, instant, lines, payload, plain
 from durable_trio._transcript._tree import Branch, Fate, Step, build_tree
 from durable_trio.abc import Failure
 
 from . import _output as output
-from ._files import find, journal_option, open_reader
 from ._ls import standing
 from ._output import standard_output
-from ._progress import progress
+from ._place import place_options
+from ._view import view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,17 +30,6 @@ if TYPE_CHECKING:
 
     from durable_trio._records import InvocationRecord
     from durable_trio.abc import Entry
-
-    from ._files import Reader
-
-_HOLDERS: Final = frozenset(
-    {
-        InvocationStatus.RUNNING,
-        InvocationStatus.BACKING_OFF,
-        InvocationStatus.SUSPENDED,
-        InvocationStatus.PAUSED,
-    }
-)
 
 _OUTSIDE: Final = "an awakeable or a signal: they are in the journal only when they come"
 
@@ -66,29 +55,27 @@ _TYPED: Final = Glyphs("|- ", "`- ", "|  ")
 
 @click.command()
 @click.argument("invocation_id", metavar="ID")
-@journal_option
+@place_options
 @click.option("--full", is_flag=True, help="Do not shorten payloads and messages.")
-def show(invocation_id: str, journal: Path, *, full: bool) -> None:
+def show(invocation_id: str, journal_file: Path | None, admin: str | None, *, full: bool) -> None:
     """Show an invocation and its journal as a tree.
 
     A branch is a durable task. Also while it runs: reading disturbs nobody.
 
-    The beginning of an ID is enough, if no other begins like it.
+    With --journal the beginning of an ID is enough, if no other begins like it.
     """
-    with progress(f"reading {journal}"), open_reader(journal) as reader:
-        record = find(reader, invocation_id, journal)
-        entries = reader.journal(record.id)
-        timers = _timers(reader, record)
-        holder = _holder(reader, record)
+    found = view(invocation_id, journal_file, admin)
     with standard_output() as stream:
         glyphs = _glyphs(stream)
-    output.page(page(record, entries, timers, holder, glyphs=glyphs, full=full))
+    output.page(
+        page(found.record, found.entries, found.timers, found.holder, glyphs=glyphs, full=full)
+    )
 
 
 def page(
     record: InvocationRecord,
     entries: Sequence[Entry],
-    timers: frozenset[int],
+    timers: frozenset[int] | None,
     holder: str | None,
     *,
     glyphs: Glyphs,
@@ -204,22 +191,6 @@ def _waits(
         yield f"{where}#{step.order} {words.action(step)}"
     if not pending:
         yield _OUTSIDE if record.status is InvocationStatus.SUSPENDED else "nothing: its code runs"
-
-
-def _timers(reader: Reader, record: InvocationRecord) -> frozenset[int]:
-    return frozenset(
-        timer.completion_id
-        for timer in reader.timers()
-        if timer.invocation_id == record.id and timer.kind is TimerKind.SLEEP
-    )
-
-
-def _holder(reader: Reader, record: InvocationRecord) -> str | None:
-    if record.status is not InvocationStatus.PENDING:
-        return None
-
-    others = reader.invocations(service=record.service, key=record.key, status=_HOLDERS)
-    return next((other.id for other in others if other.exclusive), None)
 
 
 def _glyphs(stream: TextIO) -> Glyphs:

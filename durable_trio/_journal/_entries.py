@@ -15,7 +15,7 @@ from __future__ import annotations
 import enum
 from typing import Final, TypeAlias
 
-import attrs
+from durable_trio._frozen import frozen
 
 CANCEL_SIGNAL: Final = 1
 """Signal index of the CANCEL signal."""
@@ -30,19 +30,19 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 # -- results
 
 
-@attrs.frozen
+@frozen
 class Void:
     """An answer without a value: a timer fired, a state key is absent."""
 
 
-@attrs.frozen
+@frozen
 class Value:
     """A successful result, encoded."""
 
     content: bytes
 
 
-@attrs.frozen
+@frozen
 class Failure:
     """A terminal failure as data: errors differ between attempts, this does not."""
 
@@ -51,14 +51,14 @@ class Failure:
     metadata: Headers = ()
 
 
-@attrs.frozen
+@frozen
 class InvocationId:
     """The id of the invocation that a call or a send created."""
 
     id: str
 
 
-@attrs.frozen
+@frozen
 class StateKeys:
     """The names of all state entries of an object, sorted."""
 
@@ -75,7 +75,7 @@ Result: TypeAlias = Void | Value | Failure | InvocationId | StateKeys
 # -- notifications
 
 
-@attrs.frozen
+@frozen
 class Completion:
     """The answer to the command that carries the same completion id."""
 
@@ -83,7 +83,7 @@ class Completion:
     result: Result
 
 
-@attrs.frozen
+@frozen
 class Signal:
     """A message to the invocation: CANCEL, an awakeable (by index), or a named signal."""
 
@@ -98,14 +98,14 @@ Notification: TypeAlias = Completion | Signal
 # -- targets of attach and get-output
 
 
-@attrs.frozen
+@frozen
 class InvocationTarget:
     """An invocation named by its id."""
 
     invocation_id: str
 
 
-@attrs.frozen
+@frozen
 class IdempotentTarget:
     """An invocation named by the idempotency key it was made with.
 
@@ -119,7 +119,7 @@ class IdempotentTarget:
     scope: str | None = None
 
 
-@attrs.frozen
+@frozen
 class WorkflowTarget:
     """The one run of a workflow with this key. ``scope`` is a Restate server's."""
 
@@ -135,7 +135,7 @@ Target: TypeAlias = InvocationTarget | IdempotentTarget | WorkflowTarget
 # -- commands
 
 
-@attrs.frozen
+@frozen
 class Input:
     """Always the first entry: what the handler was called with."""
 
@@ -144,7 +144,7 @@ class Input:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class Output:
     """The handler's outcome. After a clean end it is the last command."""
 
@@ -152,7 +152,7 @@ class Output:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class Run:
     """A step with a side effect, whose result comes back as a completion."""
 
@@ -160,7 +160,7 @@ class Run:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class Sleep:
     """A timer that fires at an absolute time, in milliseconds since the epoch."""
 
@@ -169,7 +169,7 @@ class Sleep:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class Call:
     """A request to another handler. The invocation id comes back first, then the result."""
 
@@ -186,7 +186,7 @@ class Call:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class OneWayCall:
     """A send: nobody waits for the result. ``invoke_time`` in epoch milliseconds, 0 is now."""
 
@@ -203,7 +203,7 @@ class OneWayCall:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class GetState:
     """A state read that is answered by a completion (lazy state)."""
 
@@ -212,7 +212,7 @@ class GetState:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class GetEagerState:
     """A state read whose answer was at hand and is recorded in the command itself."""
 
@@ -221,7 +221,7 @@ class GetEagerState:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class GetStateKeys:
     """A listing of the state keys that is answered by a completion (lazy state)."""
 
@@ -229,7 +229,7 @@ class GetStateKeys:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class GetEagerStateKeys:
     """A listing of the state keys that was at hand, sorted."""
 
@@ -237,7 +237,7 @@ class GetEagerStateKeys:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class SetState:
     """A state write."""
 
@@ -246,7 +246,7 @@ class SetState:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class ClearState:
     """The removal of one state entry."""
 
@@ -254,14 +254,14 @@ class ClearState:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class ClearAllState:
     """The removal of all state entries of the object."""
 
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class GetPromise:
     """Waiting for a workflow's durable promise."""
 
@@ -270,7 +270,7 @@ class GetPromise:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class PeekPromise:
     """Looking at a workflow's durable promise without waiting."""
 
@@ -279,7 +279,7 @@ class PeekPromise:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class CompletePromise:
     """Resolving or rejecting a workflow's durable promise. A second time fails."""
 
@@ -289,7 +289,7 @@ class CompletePromise:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class Attach:
     """Waiting for the result of an invocation that somebody else made."""
 
@@ -298,7 +298,7 @@ class Attach:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class GetOutput:
     """Looking at the result of an invocation without waiting; void: not there yet."""
 
@@ -307,7 +307,7 @@ class GetOutput:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class SendSignal:
     """A signal to another invocation, by index (1 is CANCEL) or by name."""
 
@@ -317,7 +317,7 @@ class SendSignal:
     name: str = ""
 
 
-@attrs.frozen
+@frozen
 class CompleteAwakeable:
     """Resolving or rejecting somebody's awakeable."""
 
@@ -366,7 +366,7 @@ class AwaitKind(enum.Enum):
     ALL_SUCCEEDED_OR_FIRST_FAILED = 4
 
 
-@attrs.frozen
+@frozen
 class AwaitTree:
     """What an attempt waits for: completions and signals, combined by ``kind``.
 

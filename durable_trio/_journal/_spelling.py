@@ -153,7 +153,9 @@ class Shape(Generic[T]):
         out = self.start.copy()
         for field in self.fields:
             item = getattr(value, field.name)
-            if item != field.default:
+            default = field.default
+            # Most texts are the default itself, and results are slow to compare.
+            if default is _REQUIRED or (item is not default and item != default):
                 if field.put is None:
                     out[field.name] = item
                 else:

@@ -14,7 +14,8 @@ from durable_trio._duration import to_seconds
 from durable_trio._exceptions import BadAnswerError, RefusedError, UsageError
 from durable_trio.serde import serde_for
 
-from ._deployments import DeployedService, Deployment, each_of
+from ._answers import shown
+from ._deployments import ADMIN_PORT, DeployedService, Deployment, each_of
 from ._paths import deployment_path, invocation_path, segment
 from ._transport import MAX_BODY_SIZE, Transport
 
@@ -151,7 +152,9 @@ class AdminClient:
         )
         new = answer.fields().get("new_invocation_id")
         if not isinstance(new, str):
-            raise BadAnswerError(f"expected the id of a new invocation, got {answer.fields()}")
+            raise BadAnswerError(
+                f"expected the id of a new invocation, got {shown(answer.fields())}. {ADMIN_PORT}"
+            )
 
         return new
 
@@ -227,7 +230,7 @@ class AdminClient:
         rows = answer.fields().get("rows")
         if not isinstance(rows, list):
             raise BadAnswerError(
-                "a query was answered without rows. Is this the URL of a Restate server's admin port?"
+                f"a query was answered without rows: {shown(answer.fields())}. {ADMIN_PORT}"
             )
 
         return cast("list[dict[str, Any]]", rows)
@@ -256,7 +259,7 @@ class AdminClient:
         except (KeyError, TypeError, ValueError) as exc:
             raise BadAnswerError(
                 f"a query for state was answered without a key or with a value that is no hexadecimal "
-                f"({exc!r}). Is this the URL of a Restate server's admin port?"
+                f"({exc!r}). {ADMIN_PORT}"
             ) from exc
 
     async def set_state(
@@ -285,8 +288,8 @@ class AdminClient:
         found = answer.fields().get("features")
         if not isinstance(found, dict):
             raise BadAnswerError(
-                "a server's /version was answered without features. Is this the URL of a Restate "
-                "server's admin port, of 1.7 or newer?"
+                f"a server's /version was answered without features: {shown(answer.fields())}. "
+                f"{ADMIN_PORT}"
             )
 
         return frozenset(name for name, on in cast("dict[str, object]", found).items() if on)

@@ -16,6 +16,8 @@ Owns the table from statuses and bodies to errors.
 
 from __future__ import annotations
 
+import time
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
@@ -73,6 +75,11 @@ class Answer:
         return fields
 
 
+def shown(fields: object) -> str:
+    """What an answer holds, as much of it as an error quotes."""
+    return _cut(str(fields))
+
+
 def error_of_answer(answer: Answer, unavailable: frozenset[int]) -> DurableTrioError | None:
     """The error that an answer stands for, or None."""
     status = answer.status
@@ -122,10 +129,20 @@ def _fields(body: bytes) -> dict[str, Any] | None:
 
 
 def _quoted(body: bytes) -> str:
-    text = body[: 4 * _LONGEST].decode(errors="replace").strip()
-    return (text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...") or "an empty body"
+    return _cut(body[: 4 * _LONGEST].decode(errors="replace").strip()) or "an empty body"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _retry_after(answer: Answer) -> float | None:
+    """In seconds: a server says so, or it names a date."""
     text = answer.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    if text.isascii() and text.isdigit():
+        return float(text) if len(text) < 10 else None
+
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

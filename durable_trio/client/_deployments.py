@@ -13,6 +13,10 @@ import attrs
 from durable_trio._exceptions import BadAnswerError
 from durable_trio._services import ServiceKind
 
+from ._answers import shown
+
+ADMIN_PORT: Final = "Is this the URL of a Restate server's admin port, of 1.7 or newer?"
+
 _KINDS: Final = {
     "Service": ServiceKind.SERVICE,
     "VirtualObject": ServiceKind.VIRTUAL_OBJECT,
@@ -45,7 +49,7 @@ class Deployment:
             )
         except (KeyError, TypeError) as exc:
             raise BadAnswerError(
-                f"expected a deployment with its id and services, got {fields}"
+                f"expected a deployment with its id and services, got {shown(fields)}. {ADMIN_PORT}"
             ) from exc
 
 
@@ -75,7 +79,8 @@ class DeployedService:
             )
         except (KeyError, TypeError, ValueError) as exc:
             raise BadAnswerError(
-                f"expected a service with its name, kind, handlers and deployment, got {fields}"
+                "expected a service with its name, kind, handlers and deployment, got "
+                f"{shown(fields)}. {ADMIN_PORT}"
             ) from exc
 
 
@@ -85,7 +90,7 @@ def each_of(fields: dict[str, Any], name: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(
         isinstance(each, dict) for each in cast("list[object]", found)
     ):
-        raise BadAnswerError(f"expected a list of {name}, got {fields}")
+        raise BadAnswerError(f"expected a list of {name}, got {shown(fields)}. {ADMIN_PORT}")
 
     return cast("list[dict[str, Any]]", found)
 

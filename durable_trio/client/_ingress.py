@@ -9,12 +9,13 @@ Owns names, types and errors of what can be asked of an ingress; each method is 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from durable_trio import _json
 from durable_trio._duration import to_seconds
-from durable_trio._exceptions import BadAnswerError, UsageError
+from durable_trio._exceptions import BadAnswerError, SerializationError, UsageError
 from durable_trio._handler import Handler
 from durable_trio._journal._entries import InvocationTarget
 from durable_trio._not_ready import NOT_READY, NotReady
@@ -29,7 +30,7 @@ from ._paths import awakeable_path, handler_path, look_at, signal_path
 from ._transport import MAX_BODY_SIZE, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     import httpx
 
@@ -158,7 +159,8 @@ class IngressClient:
             idempotency_key,
             timeout,
         )
-        return target.decode_output(answer.body)
+        with self._output_of(f"{target.service_name}/{target.handler_name}"):
+            return target.decode_output(answer.body)
 
     @overload
     async def send(
@@ -291,7 +293,8 @@ class IngressClient:
         for ``call``.
         """
         answer = await self._look(target, "attach", timeout)
-        return serde_for(type).deserialize(answer.body)
+        with self._output_of(str(target)):
+            return serde_for(type).deserialize(answer.body)
 
     @overload
     async def output(self, target: Target | str, type: type[T]) -> T | NotReady: ...
@@ -303,7 +306,8 @@ class IngressClient:
         if answer.status == NOT_READY_STATUS:
             return NOT_READY
 
-        return serde_for(type).deserialize(answer.body)
+        with self._output_of(str(target)):
+            return serde_for(type).deserialize(answer.body)
 
     # -- events
 
@@ -341,6 +345,17 @@ class IngressClient:
         await self._reject(signal_path(invocation_id, name, "reject"), message)
 
     # -- requests
+
+    @contextmanager
+    def _output_of(self, what: str) -> Generator[None]:
+        """Whose output it is that cannot be decoded in the block."""
+        try:
+            yield
+        except SerializationError as exc:
+            raise SerializationError(
+                f"the output of {what}, as {self.url} has it, is not what was expected: {exc}. "
+                "Name its type, or is this another server, or another version of the handler?"
+            ) from exc
 
     async def _post(
         self,

@@ -165,13 +165,14 @@ class Transport:
             answer = await self._exchange(self._http, method, path, body, headers)
         except _NOTHING_SENT as exc:
             raise NoAnswerError(
-                f"no connection to {self.url}: {exc or type(exc).__name__}. Is the server at work "
-                "there?",
+                f"no connection to {self.url}: {_reason(exc)}. Is the server at work there?",
                 sent=False,
             ) from exc
         except httpx.TransportError as exc:
             raise NoAnswerError(
-                f"no answer from {self.url} to {method} {path}: {exc or type(exc).__name__}"
+                f"no answer from {self.url} to {method} {path}: {_reason(exc)}. Whether it "
+                "did anything is not known: look, or ask again if that is safe (with an "
+                "idempotency key a call is). If it is always so, another program listens there."
             ) from exc
 
         error = error_of_answer(answer, self._unavailable)
@@ -231,6 +232,11 @@ class Transport:
                 f"the answer of {self.url} is packed ({coding}), which was not asked for: "
                 "is this the URL of the server itself?"
             )
+
+
+def _reason(exc: httpx.TransportError) -> str:
+    """What httpx says, or the kind of its error: many a broken connection has no text."""
+    return str(exc).rstrip(".") or type(exc).__name__
 
 
 def _length(headers: Mapping[str, str]) -> int:

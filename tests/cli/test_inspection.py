@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
+import anyio
 import pytest
 from click.testing import CliRunner, Result
 
 from durable_trio._cli._app import app
 from durable_trio._cli._show import _TYPED, page
 from durable_trio._journal._jsonl import load_journal
-from durable_trio.abc import InvocationStatus, Value
+from durable_trio.abc import Completion, Input, InvocationStatus, PutState, Run, Value
+from durable_trio_file import FileJournal
 
 from .journal import EVERYTHING, FAN_OUT, INVOCATIONS, name_of, record, write_journal
+from .server import command
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -84,11 +88,46 @@ def test_an_export_goes_to_a_file(journal: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_told(journal: Path, tmp_path: Path) -> None:
-    """One line."""
-    result = look("export", name_of(2), "--journal", journal, "-o", tmp_path / "no" / "out")
+    """One line, with what helps."""
+    nowhere = look("export", name_of(2), "--journal", journal, "-o", tmp_path / "no" / "out")
+    folder = look("export", name_of(2), "--journal", journal, "-o", tmp_path)
 
-    assert 1 == result.exit_code
-    assert "cannot write" in result.stderr
+    assert (1, 1) == (nowhere.exit_code, folder.exit_code)
+    assert f"cannot write {tmp_path / 'no' / 'out'}: No such file" in nowhere.stderr
+    assert "Create the directory first." in nowhere.stderr
+    assert "Is a directory. It is a directory: name a file." in folder.stderr
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_an_export_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """What was there stays if the new one cannot be written to its end; a link stays a link."""
+    journal, folder = tmp_path / "app.journal", tmp_path / "exports"
+    entries = (Input(b""), Run(1, "large"), Completion(1, Value(b"x" * 200_000)))
+    write_journal(journal, [(record(1, InvocationStatus.RUNNING), entries)])
+    folder.mkdir()
+    target, link = folder / "out.jsonl", folder / "link.jsonl"
+    target.write_text("before")
+    link.symlink_to(target)
+    arguments = ["export", name_of(1), "--journal", str(journal), "-o", str(link)]
+    # In so many kilobytes there is room for what reading needs, and for some of the export.
+    limit = ["bash", "-c", 'trap "" XFSZ; ulimit -f 100; exec "$@"', "bash", *command(*arguments)]
+    limited = subprocess.run(limit, capture_output=True, text=True, timeout=60, check=False)
+    failed = target.read_text(), sorted(each.name for each in folder.iterdir())
+    done = look(*arguments)
+
+    assert (1, "") == (limited.returncode, limited.stdout), limited.stderr
+    assert f"cannot write {link}: File too large. Make room" in limited.stderr
+    assert ("before", ["link.jsonl", "out.jsonl"]) == failed
+    assert (0, True) == (done.exit_code, link.is_symlink())
+    assert entries == load_journal(target.read_bytes())[1]
+
+
+def test_an_export_goes_into_a_pipe(journal: Path) -> None:
+    """A device is written to, not replaced."""
+    result = look("export", name_of(2), "--journal", journal, "-o", "/dev/null")
+
+    assert 0 == result.exit_code, result.output
+    assert Path("/dev/null").is_char_device()
 
 
 def test_an_expired_journal_cannot_be_exported(journal: Path) -> None:
@@ -122,6 +161,56 @@ def test_the_list_says_when_it_is_cut(journal: Path) -> None:
     assert "" == look("ls", "--journal", journal, "--limit", 8).stderr
     assert 3 == look("ls", "--journal", journal, "--before", "inv_1zz").exit_code
     assert "no invocations" in look("ls", "--journal", journal, "--service", "Nobody").stderr
+
+
+@pytest.mark.parametrize("command", [["ls"], ["show", "inv_1"], ["state", "a/b"]])
+def test_one_place_is_looked_at(command: list[str], journal: Path, tmp_path: Path) -> None:
+    """A file or a server; what is there instead is said, with its own exit code."""
+    neither = look(*command)
+    both = look(*command, "--journal", journal, "--admin", "http://127.0.0.1:9")
+    folder = look(*command, "--journal", tmp_path)
+    assert (2, 2, 14) == (neither.exit_code, both.exit_code, folder.exit_code)
+    assert "expected one of --journal FILE and --admin URL, found neither" in neither.stderr
+    assert "found both" in both.stderr
+    assert f"{tmp_path}: it is a directory. Name a file in it." in folder.stderr
+
+
+def test_the_state_is_shown(tmp_path: Path) -> None:
+    """By name, a line each; the key is all that is behind the first slash."""
+    path = tmp_path / "app.journal"
+
+    async def main() -> None:
+        async with FileJournal(path, synchronous="off") as store:
+            values = {"total": b"5", "a\nb": b'"x"', "long": b"y" * 300, "raw": b"\xff"}
+            store.write([PutState("Counter", "a/b", *each) for each in values.items()])
+            store.write([PutState("Counter", "other", "total", b"6")])
+
+    anyio.run(main)
+    shown = look("state", "Counter/a/b", "--journal", path)
+    full = look("state", "Counter/a/b", "--journal", path, "--full")
+    as_json = look("state", "Counter/a/b", "--journal", path, "--json").stdout.splitlines()
+    nothing = look("state", "Counter/nobody", "--journal", path)
+
+    assert ["a\\nb   ", "long   ", "raw    ", "total  "] == [
+        line[:7] for line in shown.stdout.splitlines()
+    ]
+    assert "total  5\n" in shown.stdout
+    assert "raw    (1 bytes, not text)\n" in shown.stdout
+    assert "y" * 300 not in shown.stdout
+    assert "y" * 300 in full.stdout
+    assert {"name": "total", "value": "5"} == json.loads(as_json[3])
+    assert {"name": "raw", "value_hex": "ff"} == json.loads(as_json[2])
+    assert (0, "") == (nothing.exit_code, nothing.stdout)
+    assert "Counter/nobody has no state" in nothing.stderr
+
+
+@pytest.mark.parametrize("target", ["Counter", "Counter/", "/key", ""])
+def test_state_is_of_a_key(journal: Path, target: str) -> None:
+    """Anything else is refused."""
+    result = look("state", target, "--journal", journal)
+
+    assert 2 == result.exit_code
+    assert "expected SERVICE/KEY" in result.stderr
 
 
 def test_the_list_is_json_too(journal: Path) -> None:
@@ -223,8 +312,6 @@ def test_colours_are_for_terminals_only(journal: Path) -> None:
 
 def test_a_deep_tree_is_shown() -> None:
     """Branches may be nested more deeply than Python calls."""
-    from durable_trio.abc import Run
-
     deep = "/".join(["b[0]"] * 3_000)
     record = INVOCATIONS[0][0]
     lines = list(page(record, (Run(1, f"{deep}/x"),), frozenset(), None, glyphs=_TYPED))

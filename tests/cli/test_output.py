@@ -38,6 +38,8 @@ s = Service("S")
 async def nothing(ctx: Context) -> None: ...
 """
 
+ROOM = "Make room, or choose another place."
+
 READERS = [["ls", "--json"], ["export", name_of(1)]]
 """Lines, and bytes."""
 
@@ -72,7 +74,7 @@ def test_output_that_cannot_be_written(journal: Path, arguments: Sequence[str]) 
             check=False,
         )
 
-    message = "durable-trio: cannot write to standard output: No space left on device\n"
+    message = f"durable-trio: cannot write to standard output: No space left on device. {ROOM}\n"
     assert (1, message) == (result.returncode, result.stderr)
 
 
@@ -82,7 +84,9 @@ def test_no_output_at_all(journal: Path) -> None:
     result = subprocess.run(shell, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
 
     assert 1 == result.returncode
-    assert "durable-trio: cannot write to standard output: it is closed\n" == result.stderr
+    closed = "durable-trio: cannot write to standard output: it is closed. Send it somewhere"
+    assert result.stderr.startswith(closed), result.stderr
+    assert 1 == len(result.stderr.splitlines())
 
 
 def test_a_server_goes_on_without_it(tmp_path: Path) -> None:

@@ -316,7 +316,10 @@ def test_a_file_in_the_place_of_the_directory_is_told(shop: Shop) -> None:
     result = shop.run("export", "--unfinished", "--journal", shop.journal, "-o", shop.journal)
 
     assert 1 == result.exit_code
-    assert result.stderr == f"durable-trio: cannot make {shop.journal}: File exists\n"
+    assert (
+        result.stderr
+        == f"durable-trio: cannot make {shop.journal}: File exists. It is a file: name a directory.\n"
+    )
 
 
 def test_a_note_is_part_of_a_replay_as_json() -> None:

@@ -140,7 +140,34 @@ def test_several_are_administered_at_once(server: Server) -> None:
     assert "".join(f"{each}: paused\n" for each in sent) == paused.stdout
     assert 3 == paused.exit_code
     assert f"durable-trio: {UNKNOWN}: refused: 404" in paused.stderr
+    assert "1 of 4 are not paused, see above; the others are" in paused.stderr
     assert "".join(f"{each}: killed\n" for each in sent) == killed
+
+
+def test_none_of_several_can_be_administered(server: Server) -> None:
+    """Nothing is said of others that were done: there are none."""
+    result = ask(server, "cancel", UNKNOWN, UNKNOWN)
+
+    assert (3, "") == (result.exit_code, result.stdout)
+    assert "2 of 2 are not asked to end, see above\n" in result.stderr
+
+
+def test_the_admin_port_may_be_named_as_elsewhere(server: Server) -> None:
+    """``--admin`` is ``--url``, for those who operate."""
+    sent = answered(server, "call", "Work/wait", '"admin"', "--send").strip()
+    result = CliRunner().invoke(app, ["kill", sent, "--admin", server.url])
+
+    assert (0, f"{sent}: killed\n") == (result.exit_code, result.stdout)
+
+
+def test_the_ingress_is_no_admin_port_to_look_at(server: Server) -> None:
+    """Whoever asks it is told where to look."""
+    for looking in (["ls"], ["state", "Counter/k"]):
+        result = CliRunner().invoke(app, [*looking, "--admin", server.url])
+
+        assert 3 == result.exit_code, result.output
+        assert "refused: 404" in result.stderr
+        assert "What `durable-trio run` serves is looked at with --journal FILE." in result.stderr
 
 
 def test_code_that_is_wrong_is_told(server: Server) -> None:

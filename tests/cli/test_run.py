@@ -292,6 +292,17 @@ def test_a_host_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert 1 == len(result.stderr.splitlines())
 
 
+def test_an_address_that_is_not_this_machines_is_told(tmp_path: Path) -> None:
+    """No other port would help."""
+    (tmp_path / "app.py").write_text(APP)
+    result = finished(
+        tmp_path, "run", "app:services", "--journal", "j", "--host", "192.0.2.7", "--port", 0
+    )
+
+    assert 2 == result.returncode
+    assert "Cannot assign requested address. Choose an address of this machine." in result.stderr
+
+
 def test_the_network_is_warned_of(tmp_path: Path) -> None:
     """Whoever listens on another address is told what that means."""
     with running(tmp_path, "--host", "0.0.0.0") as server:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from anyio.abc import SocketAttribute
 
 from durable_trio import (
     BadAnswerError,
@@ -128,13 +131,85 @@ def test_what_is_not_decided_is_not_terminal(backend: str, status: int) -> None:
     assert not isinstance(caught.value, TerminalError)
 
 
-@pytest.mark.parametrize("text", ["-1", "Wed, 21 Oct 2015 07:28:00 GMT", "9" * 400, "\xb2"])
+@pytest.mark.parametrize("text", ["-1", "Wed, 99 Oct 2015 07:28:00 GMT", "9" * 400, "\xb2", ""])
 def test_a_strange_delay_is_ignored(backend: str, text: str) -> None:
-    """Only whole seconds are understood."""
+    """What is no number of whole seconds and no date."""
     with pytest.raises(UnavailableError) as caught:
         asked(backend, answer(503, b"", f"retry-after: {text}"))
 
     assert None is caught.value.retry_after
+
+
+def test_a_delay_may_be_a_date(backend: str) -> None:
+    """One that has passed is none, one to come is that far away."""
+    for text, soonest, latest in (
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0, 0.0),
+        ("Thu, 01 Jan 2137 00:00:00 GMT", 86_400.0, 4e9),
+    ):
+        with pytest.raises(UnavailableError) as caught:
+            asked(backend, answer(429, b"", f"retry-after: {text}"))
+        assert caught.value.retry_after is not None
+        assert soonest <= caught.value.retry_after <= latest
+
+
+def test_a_broken_connection_has_a_reason_and_a_remedy(backend: str) -> None:
+    """Also where the host's error has no text of its own."""
+
+    async def reset(stream: SocketStream) -> None:
+        linger = struct.pack("ii", 1, 0)
+        sock = stream.extra(SocketAttribute.raw_socket)  # no Django
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    for given in (b"", reset):
+        with pytest.raises(NoAnswerError, match=r"to POST /\w+/greet: \w.*\. .*idempotency key"):
+            asked(backend, given)
+
+
+def test_a_strange_output_says_whose_it_is(backend: str) -> None:
+    """The handler or the invocation, the server, and what may be wrong."""
+    with pytest.raises(SerializationError, match=r"the output of \w+/greet, as http://.*version"):
+        asked(backend, answer(200, b"<html>"))
+
+    async def main() -> None:
+        async with (
+            answering(answer(200, b"x"), answer(200, b"x")) as fake,
+            IngressClient(fake.url) as ingress,
+        ):
+            with pytest.raises(SerializationError, match=r"inv_1.*as http://"):
+                await ingress.attach("inv_1", int)
+            with pytest.raises(SerializationError, match=r"inv_1.*as http://"):
+                await ingress.output("inv_1", int)
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("body", [b'{"deployments": [{}]}', b'{"deployments": {"a": 1}}', b"{}"])
+def test_answers_of_another_server_say_what_may_be_wrong(backend: str, body: bytes) -> None:
+    """What was expected, what came (not all of a long one), and where it should have been asked."""
+    long = (
+        body.removesuffix(b"}")
+        + (b", " if body != b"{}" else b"")
+        + b'"x": "'
+        + b"y" * 9_000
+        + b'"}'
+    )
+
+    async def main() -> None:
+        async with answering(*[answer(200, long)] * 7) as fake, AdminClient(fake.url) as admin:
+            for ask in (
+                admin.deployments,
+                admin.services,
+                admin.features,
+                lambda: admin.deployment("dp_1"),
+                lambda: admin.service("Greeter"),
+                lambda: admin.query("SELECT 1"),
+                lambda: admin.restart_as_new("inv_1"),
+            ):
+                with pytest.raises(BadAnswerError, match=r"admin port, of 1\.7 or newer") as caught:
+                    await ask()
+                assert len(str(caught.value)) < 800
+
+    anyio.run(main, backend=backend)
 
 
 def test_an_answer_that_says_it_is_too_large(backend: str) -> None:

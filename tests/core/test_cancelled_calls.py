@@ -430,6 +430,26 @@ def test_a_callee_that_never_came_to_be_is_not_signalled(backend: str) -> None:
     assert [] == signals(world)
 
 
+@pytest.mark.parametrize("answer", [Failure(404, "no such service"), Value(b"1")])
+def test_a_callee_that_is_known_not_to_be_is_not_waited_for(backend: str, answer: Any) -> None:
+    """The call is cancelled when its id has failed to come already."""
+
+    async def handler(ctx: Context) -> str:
+        call = ctx.call(PEER, "x")
+        await call.invocation_id().wait()
+        call.cancel()
+        return "returned"
+
+    made = service_handler(handler)
+    first = World(made, answer=never)
+    first.play(backend)
+    recorded = [*first.entries[:2], Completion(1, answer)]
+    world = World(made, recorded=recorded, answer=never)
+
+    assert AttemptCompleted(Value(b'"returned"')) == world.play(backend)
+    assert [] == signals(world)
+
+
 def test_cancelling_a_send_s_invocation(backend: str) -> None:
     """``send().cancel()`` is written when its id is known; a send outlives its sender otherwise."""
 

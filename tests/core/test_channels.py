@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_type
 
 import pytest
 
@@ -45,6 +45,21 @@ def test_values_arrive_in_the_order_of_sending(backend: str) -> None:
         raise AssertionError
 
     assert value(service_handler(handler), backend) == [0, 1, 2]
+
+
+def test_a_channel_is_told_the_type_of_its_values(backend: str) -> None:
+    """In brackets, as trio's and anyio's are; without them they may be anything."""
+
+    async def handler(ctx: Context) -> list[str]:
+        send, receive = open_memory_channel[str](1)
+        assert_type(send, "MemorySendChannel[str]")
+        assert_type(receive, "MemoryReceiveChannel[str]")
+        await send.send("a")
+        untyped, _ = open_memory_channel(1)
+        assert_type(untyped, "MemorySendChannel[Any]")
+        return [await receive.receive()]
+
+    assert value(service_handler(handler), backend) == ["a"]
 
 
 def test_an_unbuffered_send_waits_for_its_receiver(backend: str) -> None:

@@ -27,6 +27,7 @@ from durable_trio import (
     wait_all,
     wait_first,
 )
+from durable_trio.abc import AttemptCompleted, Value
 
 from .world import World, error, play, service_handler, unanswered, value
 
@@ -419,6 +420,27 @@ def test_combinators_nest(backend: str) -> None:
         raise AssertionError
 
     assert value(service_handler(handler), backend) == [0, "a", "child"]
+
+
+@pytest.mark.parametrize("suspending", [False, True])
+@pytest.mark.parametrize("combine", [wait_first, gather, wait_all, first_success])
+def test_combinators_nest_deep(backend: str, combine: Callable[..., Any], suspending: bool) -> None:
+    """A hundred levels are told, waited for and ended; one more is refused at its line."""
+
+    async def handler(ctx: Context) -> int:
+        future: DurableFuture[Any] = ctx.timer(1, name="innermost")
+        count = 0
+        with pytest.raises(UsageError, match="combined 100 levels deep: give the futures"):
+            for _ in range(200):
+                future = combine(future)
+                count += 1
+        async for _ in as_completed(future):
+            await future
+        return count
+
+    world = World(service_handler(handler), suspending=suspending)
+
+    assert AttemptCompleted(Value(b"100")) == world.play(backend)
 
 
 @pytest.mark.parametrize("suspending", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -320,6 +321,25 @@ def test_sleeping_is_a_journaled_timer(backend: str) -> None:
         return [first, await ctx.now()]
 
     assert value(service_handler(handler), backend) == [NOW + 5, NOW + 10]
+
+
+def test_a_length_of_time_may_be_a_timedelta(backend: str) -> None:
+    """For sleeping and for timeouts; a negative one is refused as a number is."""
+    second = timedelta(seconds=1)
+
+    async def handler(ctx: Context) -> list[Any]:
+        await sleep(second)
+        with move_on_after(second) as scope:
+            await sleep_forever()
+        with pytest.raises(TooSlowError), fail_after(second):
+            await sleep_forever()
+        with pytest.raises(ValueError, match="from 0 on"):
+            await sleep(-second)
+        with pytest.raises(ValueError, match="from 0 on"):
+            move_on_after(-second)
+        return [scope.cancelled_caught, await ctx.now()]
+
+    assert value(service_handler(handler), backend) == [True, NOW + 3]
 
 
 def test_sleeping_until_a_past_time_is_over_at_once(backend: str) -> None:

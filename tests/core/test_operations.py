@@ -381,6 +381,16 @@ def test_a_call_carries_all_that_was_asked(backend: str) -> None:
     ] == world.commands[:1]
 
 
+@pytest.mark.parametrize("delay", [1e18, 1e300])
+def test_a_send_beyond_all_calendars_is_refused(backend: str, delay: float) -> None:
+    """A finite delay that no journal can hold, before anything is journaled."""
+
+    async def handler(ctx: Context) -> None:
+        ctx.send(PEER, "x", delay=delay)
+
+    assert "use a shorter delay: a send at 1" in str(error(service_handler(handler), backend))
+
+
 def test_a_send_may_be_delayed(backend: str) -> None:
     """The absolute time is journaled; 0 is now."""
 

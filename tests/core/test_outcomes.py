@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -148,6 +149,58 @@ def test_an_input_is_decoded(backend: str) -> None:
 def test_terminal_outcomes(error: Exception, expected: Failure) -> None:
     """What is final, and with which code."""
     assert expected == outcome(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (TerminalError("no", -1), "from 0 to 4294967295, best an HTTP status, got -1"),
+        (TerminalError("no", 2**32), "got 4294967296"),
+        (TerminalError("no", "404"), "got '404'"),  # type: ignore[arg-type]
+        (TerminalError(None), "its message is NoneType, got None"),  # type: ignore[arg-type]
+        (TerminalError("no", metadata={"a": 1}), "its metadata 'a' is int"),  # type: ignore[dict-item]
+        (TerminalError("no", metadata={1: "a"}), "a name in its metadata is int"),  # type: ignore[dict-item]
+    ],
+)
+def test_a_terminal_error_that_no_journal_holds(backend: str, error: Exception, what: str) -> None:
+    """The attempt fails and says what is wrong with the error."""
+
+    async def handler(ctx: Context) -> None:
+        raise error
+
+    end = World(service_handler(handler)).play(backend)
+
+    assert isinstance(end, AttemptFailed)
+    assert isinstance(end.error, UsageError)
+    assert what in end.failure.message
+
+
+def test_a_code_may_be_an_http_status() -> None:
+    """It is kept as a plain number."""
+    kept = outcome(TerminalError("no", HTTPStatus.NOT_FOUND))
+
+    assert Failure(404, "no") == kept
+    assert type(kept.code) is int
+
+
+def test_an_error_without_a_text(backend: str) -> None:
+    """Its class tells, alone and in a group."""
+
+    class Mute(Exception):
+        def __str__(self) -> str:
+            return str(1 // 0)
+
+    async def alone(ctx: Context) -> None:
+        raise Mute
+
+    async def together(ctx: Context) -> None:
+        raise ExceptionGroup("two", [Mute(), TerminalError("no")])
+
+    text = "Mute: <its text cannot be had: ZeroDivisionError in __str__>"
+    for handler, expected in ((alone, text), (together, f"{text}; TerminalError: no")):
+        end = World(service_handler(handler)).play(backend)
+        assert isinstance(end, AttemptFailed)
+        assert Failure(500, expected) == end.failure
 
 
 def test_a_group_takes_the_first_leaf_s_code_and_names_all_leaves() -> None:

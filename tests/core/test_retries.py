@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +15,24 @@ from durable_trio import (
     RetryPolicy,
     SerializationError,
     TerminalError,
+    UsageError,
     move_on_after,
     open_nursery,
+    wait_all,
 )
-from durable_trio.abc import AttemptCompleted, AttemptFailed, Value
+from durable_trio.abc import (
+    VOID,
+    AttemptCompleted,
+    AttemptFailed,
+    Entry,
+    Failure,
+    Input,
+    Run,
+    Signal,
+    Value,
+)
 
-from .world import World, error, service_handler, value
+from .world import World, error, failure, service_handler, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +42,13 @@ if TYPE_CHECKING:
 
 async def give(value: Any) -> Any:
     return value
+
+
+class Mute(Exception):
+    """An error that cannot say what is wrong."""
+
+    def __str__(self) -> str:
+        return str(1 // 0)
 
 
 class Flaky:
@@ -229,19 +250,110 @@ def test_the_earliest_of_several_long_backoffs_counts(backend: str) -> None:
     assert end.retry_after == pytest.approx(100.0)
 
 
-def test_retries_of_earlier_attempts_count(backend: str) -> None:
-    """What the runtime counted is continued for the first body that is executed."""
+@pytest.mark.parametrize(("recorded", "tries"), [(True, b"2"), (False, b"5")])
+def test_retries_of_earlier_attempts_count(backend: str, recorded: bool, tries: bytes) -> None:
+    """What the runtime counted is continued for the first body whose command is recorded.
+
+    Attempts that failed before there was such a command have tried no body.
+    """
     body = Flaky(100)
 
     async def handler(ctx: Context) -> int:
         with pytest.raises(TerminalError):
-            await ctx.run(body, retry=RetryPolicy(max_attempts=5))
+            await ctx.run(body, name="flaky", retry=RetryPolicy(max_attempts=5))
         return body.tries
 
+    journal: list[Entry] = [
+        Input(b""),
+        Signal("any", VOID),
+        *([Run(1, "flaky")] if recorded else []),
+    ]
     start = {"retry_count": 3, "retry_elapsed": 10.0}
-    end = World(service_handler(handler), start=start).play(backend)
+    end = World(service_handler(handler), recorded=journal, start=start).play(backend)
 
-    assert AttemptCompleted(Value(b"2")) == end
+    assert AttemptCompleted(Value(tries)) == end
+
+
+def test_the_first_of_two_bodies_has_the_retries(backend: str) -> None:
+    """Which of them has failed before is not known; both are not punished for it."""
+    first, second = Flaky(100), Flaky(100)
+
+    async def handler(ctx: Context) -> list[int]:
+        policy = RetryPolicy(max_attempts=5)
+        await wait_all(*[ctx.run(each, name="flaky", retry=policy) for each in (first, second)])
+        return [first.tries, second.tries]
+
+    journal: list[Entry] = [Input(b""), Run(1, "flaky"), Run(2, "flaky")]
+    end = World(service_handler(handler), recorded=journal, start={"retry_count": 3}).play(backend)
+
+    assert AttemptCompleted(Value(b"[2,5]")) == end
+
+
+def test_a_delay_may_be_a_timedelta(backend: str) -> None:
+    """In a run and in a handler, as all durations."""
+    body = Flaky(1, lambda: RetryableError("later", timedelta(seconds=7)))
+
+    async def handler(ctx: Context) -> int:
+        await ctx.run(body)
+        raise RetryableError("later", timedelta(minutes=1))
+
+    world = World(service_handler(handler))
+    before = world.clock.time
+    end = world.play(backend)
+
+    assert isinstance(end, AttemptFailed)
+    assert world.clock.time - before == pytest.approx(7)
+    assert end.retry_after == 60
+
+
+@pytest.mark.parametrize("delay", [math.nan, math.inf, -1, "soon"])
+def test_a_delay_that_is_none(backend: str, delay: Any) -> None:
+    """In a run and in a handler: the attempt fails, and says what is wrong."""
+
+    async def runs(ctx: Context) -> None:
+        await ctx.run(Flaky(1, lambda: RetryableError("later", delay)))
+
+    async def raises(ctx: Context) -> None:
+        raise RetryableError("later", delay)
+
+    for handler in (runs, raises):
+        end = World(service_handler(handler)).play(backend)
+        assert isinstance(end, AttemptFailed)
+        assert isinstance(end.error, UsageError)
+        assert "the retry_after of a RetryableError must be a" in str(end.error)
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_an_error_without_a_text(
+    backend: str, attempts: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its class tells; the body is tried again, and its run fails as any other."""
+    body = Flaky(2, Mute)
+
+    async def handler(ctx: Context) -> None:
+        await ctx.run(body, name="mute", retry=RetryPolicy(max_attempts=attempts))
+
+    expected = "Mute: <its text cannot be had: ZeroDivisionError in __str__>"
+
+    assert Failure(500, expected) == failure(service_handler(handler), backend)
+    assert attempts == body.tries
+    assert [each.getMessage().endswith(expected) for each in caplog.records] == [True] * (
+        attempts - 1
+    )
+
+
+@pytest.mark.parametrize("code", [-1, 2**32, "404", None, 4.5])
+def test_a_terminal_error_that_no_journal_holds(backend: str, code: Any) -> None:
+    """The attempt fails and says so, instead of waiting for a result that never comes."""
+
+    async def handler(ctx: Context) -> None:
+        await ctx.run(Flaky(1, lambda: TerminalError("no", code)))
+
+    end = World(service_handler(handler)).play(backend)
+
+    assert isinstance(end, AttemptFailed)
+    assert isinstance(end.error, UsageError)
+    assert f"a number from 0 to 4294967295, best an HTTP status, got {code!r}" in str(end.error)
 
 
 def test_cancelling_a_backoff_aborts_it(backend: str) -> None:

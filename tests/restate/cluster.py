@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .server import RestateServer, free_port
+from .server import RestateServer, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
     from typing import Self
 
 _ROLES = ["worker", "admin", "http-ingress", "log-server", "metadata-server"]
@@ -39,7 +38,7 @@ class RestateCluster:
     _stack: ExitStack = attrs.field(factory=ExitStack, init=False)
 
     def __attrs_post_init__(self) -> None:
-        ports = [(free_port(), free_port(), free_port()) for _ in range(self.size)]
+        ports = [free_ports() for _ in range(self.size)]
         addresses = json.dumps([f"http://127.0.0.1:{node}" for _, _, node in ports])
         self.nodes = []
         for number, each in enumerate(ports):
@@ -70,12 +69,7 @@ class RestateCluster:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
 
@@ -96,12 +90,7 @@ class Balancer:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # Closing alone does not wake who accepts.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

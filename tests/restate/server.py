@@ -25,7 +25,6 @@ import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
     from typing import Self
 
 T = TypeVar("T")
@@ -77,6 +76,27 @@ def free_port() -> int:
         return port
 
 
+def free_ports() -> tuple[int, int, int]:
+    """Of a server: its ingress, its admin port, and where other nodes reach it."""
+    return free_port(), free_port(), free_port()
+
+
+def environment_of(folder: Path, ports: tuple[int, int, int]) -> dict[str, str]:
+    """What has a server keep to a directory, to these ports, and to itself."""
+    ingress, admin, node = ports
+    return {
+        "RESTATE_BASE_DIR": str(folder / "data"),
+        # What it spills, it leaves behind when it is killed.
+        "TMPDIR": str(folder),
+        "RESTATE_LISTEN_MODE": "tcp",
+        "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
+        "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
+        "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
+        "RESTATE_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+    }
+
+
 def wait_for(ready: Any, what: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Return when ``ready()`` is true, and raise with the log if the process dies before."""
     deadline = time.monotonic() + _PATIENCE
@@ -114,9 +134,7 @@ class RestateServer:
 
     folder: Path
     settings: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    ports: tuple[int, int, int] = attrs.field(
-        factory=lambda: (free_port(), free_port(), free_port())
-    )
+    ports: tuple[int, int, int] = attrs.field(factory=free_ports)
     ingress: httpx.Client = attrs.field(init=False)
     admin: httpx.Client = attrs.field(init=False)
     _process: subprocess.Popen[bytes] | None = attrs.field(init=False, default=None)
@@ -136,16 +154,11 @@ class RestateServer:
         try:
             self.start()
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.ingress.close()
         self.admin.close()
         # Its directory is not used again, and to stop in good order takes it seconds.
@@ -158,21 +171,12 @@ class RestateServer:
 
     def launch(self) -> None:
         """Start it, and do not wait: a node of a cluster is ready when others are there."""
-        ingress, admin, node = self.ports
         log = self.folder / "server.log"
         environment = {
             **os.environ,
-            "RESTATE_BASE_DIR": str(self.folder / "data"),
-            # What it spills, it leaves behind when it is killed.
-            "TMPDIR": str(self.folder),
-            "RESTATE_LISTEN_MODE": "tcp",
-            "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
-            "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
-            "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
-            "RESTATE_DISABLE_TELEMETRY": "true",
+            **environment_of(self.folder, self.ports),
             "RESTATE_DEFAULT_NUM_PARTITIONS": "4",
             "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
-            "DO_NOT_TRACK": "1",
             **self.settings,
         }
         with log.open("ab") as output:
@@ -287,12 +291,7 @@ class EndpointProcess:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:

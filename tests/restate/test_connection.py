@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_trio import NonDeterminismError
+from durable_trio import IdempotentTarget, NonDeterminismError, UsageError, WorkflowTarget
 from durable_trio._invocation import seed_of
 from durable_trio.abc import (
     VOID,
+    Attach,
     AttemptCompleted,
     AttemptFailed,
     AttemptSuspended,
     AwaitKind,
     AwaitTree,
     Call,
+    Command,
+    CompleteAwakeable,
+    CompletePromise,
     Completion,
     Entry,
     Failure,
+    GetOutput,
     Input,
     Notification,
+    OneWayCall,
     Output,
     Run,
+    SendSignal,
+    SetState,
     Signal,
     Sleep,
     Value,
@@ -44,6 +54,7 @@ from durable_trio_restate._messages import (
 
 from .peer import RAW_ID, read, start_of
 
+_DONE = Completion(1, Value(b"1"))
 _CANCEL = AwaitTree(AwaitKind.FIRST_COMPLETED, signals=(1,))
 
 
@@ -69,6 +80,102 @@ def connected(*entries: Entry, version: int = 6) -> tuple[Connection, Recorder]:
     connection.receive(start_of(*entries))
     connection.attach(recorder)
     return connection, recorder
+
+
+def test_after_a_violation_nothing_is_read() -> None:
+    """Neither what is sound nor what is not reaches the attempt, and nothing of it is kept."""
+    connection, recorder = connected()
+    connection.receive(encode_frame(0xFC01, b"") + encode_notification(_DONE))
+    connection.receive(encode_notification(_DONE)[:-1])
+    connection.receive(b"\xff" * 100)
+    connection.receive_eof()
+
+    assert [type(each) for each in recorder.told] == [ProtocolError]
+    assert connection._frames.is_empty
+
+
+def test_time_before_the_first_failure_is_no_retry() -> None:
+    """How long ago the last entry was stored: the run that comes next has not been tried since."""
+    connection = Connection(6, "S", "h")
+    connection.receive(start_of(retry_count=0, retry_duration=3_600_000))
+
+    assert connection.start is not None
+    assert (connection.start.retry_count, connection.start.retry_elapsed) == (0, 0.0)
+
+
+def test_a_delay_without_end() -> None:
+    """It becomes one that a server can add to the time."""
+    connection, _ = connected()
+    connection.finish(AttemptFailed(Failure(500, "x"), ValueError(), retry_after=1e300))
+
+    assert read(connection.take_output())[0].next_retry_delay == 100 * 365 * 86_400_000
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Call("S", "h", b"", 1, 2, key=5),  # type: ignore[arg-type]
+        Call("S", "h", b"", 1, 2, headers=(("a", 1),)),  # type: ignore[arg-type]
+        OneWayCall("S", "h", b"", 1, idempotency_key=b"i"),  # type: ignore[arg-type]
+        SetState(5, b""),  # type: ignore[arg-type]
+    ],
+)
+def test_texts_that_are_none(command: Command) -> None:
+    """What cannot be sent is told with what to do, where it is done."""
+    connection, _ = connected()
+    with pytest.raises(UsageError, match=r"Names, keys, ids and headers are str.* pass a str"):
+        connection.append(command)
+    connection.flush(never, executing=True)
+
+    assert connection.take_output() == b""
+
+
+@pytest.mark.parametrize("text", ["", "inv_1abc", "sign_2abc", 5])
+def test_an_awakeable_id_that_is_none(text: Any) -> None:
+    """A server would fail the attempt, time and again."""
+    connection, _ = connected()
+    with pytest.raises(UsageError, match="is no awakeable id, which begins with 'sign_1'"):
+        connection.append(CompleteAwakeable(text, Value(b"")))
+    for sound in ("sign_1abc", "prom_1abc"):
+        connection.append(CompleteAwakeable(sound, Value(b"")))
+
+
+SCOPED = [
+    Call("S", "h", b"", 1, 2, scope="s"),
+    Call("S", "h", b"", 1, 2, limit_key="l"),
+    OneWayCall("S", "h", b"", 1, scope="s"),
+    OneWayCall("S", "h", b"", 1, limit_key="l"),
+    Attach(IdempotentTarget("S", "h", "i", scope="s"), 1),
+    Attach(WorkflowTarget("W", "k", "s"), 1),
+    GetOutput(IdempotentTarget("S", "h", "i", scope="s"), 1),
+    GetOutput(WorkflowTarget("W", "k", "s"), 1),
+]
+LABELLED = Failure(500, "no", (("a", "b"),))
+WITH_METADATA = [
+    Output(LABELLED),
+    CompletePromise("p", LABELLED, 1),
+    CompleteAwakeable("sign_1abc", LABELLED),
+    SendSignal("inv_1", "s", LABELLED),
+]
+
+
+@pytest.mark.parametrize("command", SCOPED + WITH_METADATA, ids=repr)
+def test_what_needs_a_newer_version(command: Command) -> None:
+    """It fails where it is done, as 573, and is written in the version that has it."""
+    since = 7 if command in SCOPED else 6
+    for version in (5, 6, 7):
+        connection, _ = connected(version=version)
+        if version >= since:
+            connection.append(command)
+            connection.flush(lambda: _CANCEL, executing=True)
+            if command not in WITH_METADATA[:1]:
+                assert read(connection.take_output(), version)[0] == command
+            continue
+
+        with pytest.raises(UnsupportedFeatureError, match=f"needs version {since}") as caught:
+            connection.append(command)
+        connection.finish(AttemptFailed(Failure(500, "x"), caught.value))
+        assert [each.code for each in read(connection.take_output(), version)] == [573]
 
 
 def never() -> AwaitTree:
@@ -143,8 +250,9 @@ def test_the_seed_of_version_5() -> None:
         (start_of(Input(b""), known_entries=2) + start_of(), 571),
         (start_of(known_entries=2) + encode_frame(0x07FF, b""), 571),
         (b"\x00\x00\x00\x00\xff\xff\xff\xff", 400),
+        (start_of(known_entries=2) + encode_frame(0x8015, encode_notification(_DONE)[8:]), 571),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_nothing_starts_on_unsound_bytes(data: bytes, code: int) -> None:
     """Wrong, malformed or oversized messages are answered with an error, and nothing starts."""
@@ -178,8 +286,13 @@ def test_a_stream_that_ends_too_early(length: int) -> None:
         encode_control(ProposeRunCompletionAckMessage(1)),
         encode_frame(0x8011, encode_notification(Signal(1, VOID))[8:]),
         encode_frame(0xFBFF, encode_notification(Completion(1, VOID))[8:]),
+        *(
+            encode_frame(type_, encode_notification(_DONE)[8:])
+            for type_ in (0x8001, 0x8015, 0xFBFE)
+        ),
+        encode_frame(0x0004, b"\x08\x01"),
     ],
-    ids=range(5),
+    ids=range(9),
 )
 def test_violations_end_a_running_attempt(data: bytes) -> None:
     """What may not come while an attempt runs aborts it, with the protocol's code."""

@@ -22,7 +22,10 @@ from durable_trio.abc import (
     Value,
 )
 from durable_trio_restate import endpoint
+from durable_trio_restate._endpoint import _text
 from durable_trio_restate._entries import encode_notification
+from durable_trio_restate._exchange import Exchange
+from durable_trio_restate._http import RequestHead
 from durable_trio_restate._messages import (
     AwaitingOnMessage,
     EndMessage,
@@ -430,6 +433,87 @@ def test_a_client_that_goes_away(backend: str) -> None:
         assert request.status is None
 
     anyio.run(main, backend=backend)
+
+
+def test_a_client_that_left_before_its_attempt_began(backend: str) -> None:
+    """There is no attempt then: its steps would be for nothing."""
+    attempts: list[str] = []
+    lone = dt.Service("Lone")
+
+    @lone.handler
+    async def begin(_ctx: dt.Context) -> None:
+        attempts.append("begun")
+
+    async def main() -> None:
+        named = [(key.encode(), value.encode()) for key, value in media(6)]
+        head = RequestHead("POST", "/invoke/Lone/begin", "2", named)
+        for leaves in (True, False):
+            exchange = endpoint([lone]).respond(head)
+            assert isinstance(exchange, Exchange)
+            exchange.receive(start_of())
+            assert exchange.ready
+            if leaves:
+                exchange.close()
+            await exchange.run()
+            assert bool(exchange.take_output()) != leaves
+
+    anyio.run(main, backend=backend)
+    assert attempts == ["begun"]
+
+
+def test_a_client_that_takes_nothing_any_more(backend: str) -> None:
+    """A web server may say so by an ``OSError`` when something is sent: nobody is told of an error."""
+
+    async def gone() -> None:
+        raise BrokenPipeError("the client has left")
+
+    async def main() -> None:
+        request = request_of("GET", "/health")
+        request.on_send = gone
+        request.end()
+        await app(request.scope, request.receive, request.send)
+        for handler in ("greet", "nap", "work"):
+            gates.update(started=anyio.Event(), go=anyio.Event())
+            request = request_of("POST", f"/invoke/Greeter/{handler}", media(6))
+            request.on_send = gone
+            async with invoked(app, "", request=request):
+                request.write(start_of(Input(b'"you"' if handler == "greet" else b"")))
+            assert request.status is None
+
+        gates.update(started=anyio.Event(), go=anyio.Event())
+        async with invoked(app, "Greeter/work") as request:
+            request.write(start_of())
+            await request.messages(1)
+            await gates["started"].wait()
+            request.on_send = gone
+            gates["go"].set()
+        assert not request.ended
+
+    anyio.run(main, backend=backend)
+
+
+def test_headers_are_shared_and_not_kept() -> None:
+    """What all requests have is there once; what is each one's own goes with it."""
+
+    def headers(number: int) -> dict[str, str]:
+        own = [("x-restate-invocation-id", f"inv_{number}"), ("x-long", "l" * 100)]
+        named = [(key.encode(), value.encode()) for key, value in [*media(6), *own]]
+        exchange = app.respond(RequestHead("POST", "/invoke/Greeter/nap", "2", named))
+        assert isinstance(exchange, Exchange)
+        exchange.receive(start_of())
+        exchange.close()
+        start = exchange._connection.start
+        assert start is not None
+        return dict(start.attempt_headers)
+
+    first = headers(0)
+    many = [headers(number) for number in range(1, 1_000)]
+    last = many[-1]
+
+    assert first["content-type"] is last["content-type"]
+    assert last == dict(media(6)) | {"x-restate-invocation-id": "inv_999", "x-long": "l" * 100}
+    assert last["x-long"] is not first["x-long"]
+    assert _text.cache_info().currsize <= 256
 
 
 def test_draining(backend: str) -> None:

@@ -191,7 +191,7 @@ def frames_of(stream: bytes) -> list[Frame]:
     """A stream, taken apart."""
     buffer = FrameBuffer()
     buffer.feed(stream)
-    return list(buffer)
+    return [Frame(*each) for each in buffer]
 
 
 @pytest.fixture(autouse=True)

@@ -195,7 +195,7 @@ def test_what_there_is_not(deployed: Deployed) -> None:
         (deployed.run("export", "inv_1" + "Z" * 33), 2, "is no invocation id"),
     ]
     ingress = str(deployed.server.ingress.base_url)
-    told = "at its admin port: say --url, 9070"
+    told = "at its admin port: say --admin http://...:9070"
     answers.append((CliRunner().invoke(app, ["purge", known, "--url", ingress]), 3, told))
     deployed.admin = ingress
     answers.append((deployed.replay(known), 2, "Is that the admin port of a Restate server, 9070"))

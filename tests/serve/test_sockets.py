@@ -19,8 +19,9 @@ from h2.errors import ErrorCodes
 from hyperframe.frame import GoAwayFrame
 
 from durable_trio import UsageError
-from durable_trio.abc import AwaitKind, AwaitTree, Input, Output, Value
+from durable_trio.abc import AwaitKind, AwaitTree, Completion, Input, Output, Value
 from durable_trio_restate import ServerLimits, endpoint, serve, tls_context
+from durable_trio_restate._entries import encode_notification
 from durable_trio_restate._messages import EndMessage
 from durable_trio_restate._server._listeners import open_sockets
 
@@ -86,6 +87,50 @@ def test_an_attempt_over_http1(backend: str, chunked: bool) -> None:
             assert head.startswith(b"HTTP/1.1 200 OK\r\n")
             assert b"hello you" in rest
             assert rest.endswith(b"\r\n0\r\n\r\n")
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_request_that_ends_within_a_message(
+    backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In one piece with its journal: nothing runs, and the answer says what is wrong."""
+
+    async def main() -> None:
+        body = start_of() + b"\x80\x11\0\0"
+        async with served(endpoint([greeter])) as server:
+            client = await Http2Client.over(await server.connect())
+            stream = await client.request("POST", "/invoke/Greeter/work", MEDIA, body=body)
+            await client.until_ended(stream)
+            _, _, rest = (await http1(server.port, invocation("work", body))).partition(b"\r\n\r\n")
+            assert client.status(stream) == "200"
+        [error] = read(client.bodies[stream])
+        assert (error.code, error.message) == (571, "the server closed its stream within a message")
+        assert b"the server closed its stream within a message" in rest
+
+    anyio.run(main, backend=backend)
+    assert [] == caplog.records
+
+
+def test_an_endpoint_that_is_served_again(backend: str) -> None:
+    """It drains when a server ends, and not for ever."""
+
+    async def main() -> None:
+        app = endpoint([greeter])
+        for _ in range(2):
+            gates.update(started=anyio.Event(), go=anyio.Event(), aborted=anyio.Event())
+            gates["go"].set()
+            async with served(app) as server:
+                client = await Http2Client.over(await server.connect())
+                stream = await client.request(
+                    "POST", "/invoke/Greeter/work", MEDIA, body=start_of(), end=False
+                )
+                while b"done" not in client.bodies.get(stream, b""):
+                    await client.read()
+                result = encode_notification(Completion(1, Value(b'"done"')))
+                await client.write(stream, result, end=True)
+                await client.until_ended(stream)
+                assert read(client.bodies[stream])[-1] == EndMessage()
 
     anyio.run(main, backend=backend)
 
@@ -431,6 +476,16 @@ def test_addresses_that_are_none(bind: str) -> None:
     async def main() -> None:
         with pytest.raises(UsageError, match=bind):
             await serve(endpoint([greeter]), bind)
+
+    anyio.run(main)
+
+
+def test_a_path_that_cannot_be_had_is_not_taken_for_a_port() -> None:
+    """What helps is another path."""
+
+    async def main() -> None:
+        with pytest.raises(UsageError, match="Choose a path in a directory that is there"):
+            await serve(endpoint([greeter]), "unix:/nowhere/to/be/found")
 
     anyio.run(main)
 

@@ -10,11 +10,15 @@ import socket
 from typing import Final
 
 from durable_trio._exceptions import UsageError
+from durable_trio._listening import another_address
 
 _BACKLOG: Final = 1024
 _UNIX: Final = "unix:"
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _LAST_PORT: Final = 65_535
+_ANOTHER_PATH: Final = (
+    "Choose a path in a directory that is there and may be written, where nothing is yet."
+)
 
 
 def open_sockets(bind: str) -> list[socket.socket]:
@@ -32,10 +36,8 @@ def open_sockets(bind: str) -> list[socket.socket]:
         ) from exc
     except (OSError, OverflowError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
-        raise UsageError(
-            f"cannot listen on {bind}: {reason}. Choose another port (0: any free one) or stop "
-            "who has it."
-        ) from exc
+        remedy = _ANOTHER_PATH if bind.startswith(_UNIX) else another_address(exc)
+        raise UsageError(f"cannot listen on {bind}: {reason}. {remedy}") from exc
 
 
 def split_address(bind: str) -> tuple[str, int]:

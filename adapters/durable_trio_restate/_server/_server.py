@@ -75,6 +75,7 @@ class Server:
         shutdown_timeout: float,
     ) -> None:
         """Serve until ``until`` returns and everything has ended."""
+        self._endpoint.reopen()
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             tasks.start_soon(self._keep_time)

@@ -20,6 +20,7 @@ import anyio
 from anyio.abc import SocketAttribute, SocketListener
 
 from durable_trio._exceptions import UsageError
+from durable_trio._listening import another_address
 
 from ._application import Application
 from ._connection import Connection
@@ -100,8 +101,8 @@ class HttpIngress:
         except (OSError, OverflowError) as exc:
             reason = getattr(exc, "strerror", None) or str(exc)
             raise UsageError(
-                f"cannot listen on {self._host}, port {self._port}: {reason}. Choose another "
-                "port (0: any free one) or stop who has it."
+                f"cannot listen on {self._host}, port {self._port}: {reason}. "
+                f"{another_address(exc)}"
             ) from exc
 
         self._listeners = [each for each in multi.listeners if isinstance(each, SocketListener)]
