@@ -20,6 +20,9 @@ Command: TypeAlias = dict[str, Any]
 REJECTED: Final = object()
 """What a promise is expected to come to that is to fail."""
 
+SOON: Final = dt.RetryPolicy(initial_interval=0.01, factor=1)
+"""Of what fails at random: that it goes on failing must not take long."""
+
 helper = dt.Service("ServiceInterpreterHelper")
 
 
@@ -170,7 +173,7 @@ class Interpreter:
             case Kind.SIDE_EFFECT:
                 check(await ctx.run(say, hello), hello)
             case Kind.THROWING_SIDE_EFFECT:
-                await ctx.run(fail_at_times)
+                await ctx.run(fail_at_times, retry=SOON)
             case Kind.SLOW_SIDE_EFFECT:
                 await ctx.run(anyio.sleep, 0.001)
             case Kind.RECOVER_TERMINAL_CALL:
