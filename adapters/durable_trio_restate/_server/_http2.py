@@ -8,9 +8,10 @@ application's business; ``_protocol.py`` says what they are told and may do.
     back to the stream's window only then, and to the connection's always.
  3. A response may end before its request: what still comes is dropped, and after a while
     the stream is reset without an error.
- 4. A connection that drains tells its client to leave (GOAWAY) when it is quiet, and while it
-    has streams only when patience is at an end: clients may finish their streams then, but
-    not all do. What was on its way is taken until the client has heard of it.
+ 4. A client is told to leave (GOAWAY) when it has no stream open, and nothing that comes after
+    that is begun: a Restate server that has been told breaks all streams of a connection as
+    soon as it wants another one. A connection that drains waits for a quiet moment, and when
+    patience is at an end it refuses new streams until the others have ended.
 """
 
 from __future__ import annotations
@@ -42,20 +43,18 @@ _log = logging.getLogger("durable_trio.restate.server")
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 _FIRST_WINDOW: Final = 65_535
-_LAST_STREAM: Final = 2**31 - 1
 _PIECE: Final = 256 * 1024
 """Bytes of output at a time, about."""
 _MAX_FRAME: Final = 64 * 1024
 """Bytes of a response in one frame, however many the client takes."""
 _CONGESTED: Final = 64 * 1024
 """Bytes of answers to frames that may wait before reading stops."""
-_QUIET: Final = 1.0
+_QUIET: Final = 0.5
 """Seconds without a request, after which a connection that drains is taken to be done: what
 has just suspended may be resumed at once."""
-_NOTICE: Final = 1.0
-"""Seconds for a client to hear that the connection drains."""
+_SURELY: Final = 2.0
+"""Seconds after which it was quiet for sure, however seldom it was told the time."""
 _PING: Final = b"durable?"
-_DRAINING: Final = b"draining"
 
 
 class Http2Connection:
@@ -79,12 +78,7 @@ class Http2Connection:
         self._heard = False
         self._pinged_at: float | None = None
         self._patient_until: float | None = None
-        """Until when a client is not told to leave unless it has no stream open; None: it may
-        stay."""
-        self._noticed_at: float | None = None
-        """When the client was told to leave."""
-        self._last_stream = _LAST_STREAM
-        """The last stream that is answered."""
+        """Until when new streams are taken; None: it does not drain."""
         self._leaving = False
         """Whether there will be no more streams."""
         self._idle_since: float | None = now
@@ -150,17 +144,13 @@ class Http2Connection:
             self._established = True
             if SettingCodes.INITIAL_WINDOW_SIZE in event.changed_settings:
                 self._unblock()
-        elif kind is h2.events.PingAckReceived:
-            if event.ping_data == _DRAINING and self._noticed_at is not None:
-                self._take_no_more()
         elif kind is h2.events.ConnectionTerminated:
-            self._leaving = True
-            self._close_if_done()
+            self._take_no_more()
 
     def _open(self, event: Any, events: list[Event]) -> None:
         number: int = event.stream_id
         refused = (
-            number > self._last_stream
+            self._leaving
             or len(self._streams) >= self._limits.max_streams
             or self._buffered > self._limits.max_buffered_output
         )
@@ -230,10 +220,8 @@ class Http2Connection:
         if self._is_silent(now) or self._is_stalled(now):
             return self._end_all()
 
-        if self._noticed_at is not None and now - self._noticed_at >= _NOTICE:
-            self._take_no_more()
-        elif self._patient_until is not None:
-            self._leave_if_quiet()
+        if self._patient_until is not None:
+            self._leave_if_due()
         elif idle is not None and now - idle >= limits.idle_timeout:
             self.drain(0.0)
         return self._expire(now)
@@ -326,7 +314,9 @@ class Http2Connection:
     def drain(self, patience: float) -> None:
         if self._patient_until is None:
             self._patient_until = self._now + patience
-            self._leave_if_quiet()
+            if self._idle_since is not None and self._now - self._idle_since < _SURELY:
+                self._idle_since = self._now
+            self._leave_if_due()
 
     # -- the socket
 
@@ -414,26 +404,20 @@ class Http2Connection:
 
     # -- the end
 
-    def _leave_if_quiet(self) -> None:
-        """Tell the client to leave, if it is time to, and find out when it has heard of it."""
+    def _leave_if_due(self) -> None:
+        """Take no more streams, of a connection that drains, if it is time to."""
         now, idle = self._now, self._idle_since
         quiet = idle is not None and now - idle >= _QUIET
-        over = self._patient_until is not None and now >= self._patient_until
-        if (quiet or over) and self._noticed_at is None and not self._closed:
-            self._noticed_at = now
-            self._h2.go_away(_LAST_STREAM, ErrorCodes.NO_ERROR)
-            self._h2.ping(_DRAINING)
+        if quiet or (self._patient_until is not None and now >= self._patient_until):
+            self._take_no_more()
 
     def _take_no_more(self) -> None:
-        """The client has heard that this connection drains: nothing more is on its way."""
-        if not self._leaving:
-            self._leaving = True
-            self._last_stream = self._h2.highest_inbound_stream_id
-            self._h2.go_away(self._last_stream, ErrorCodes.NO_ERROR)
-            self._close_if_done()
+        self._leaving = True
+        self._close_if_done()
 
     def _close_if_done(self) -> None:
-        if self._leaving and not self._streams:
+        if self._leaving and not self._streams and not self._closed:
+            self._h2.go_away(self._h2.highest_inbound_stream_id, ErrorCodes.NO_ERROR)
             self._closed = True
 
     def _end_all(self) -> list[Event]:

@@ -101,8 +101,7 @@ class HttpConnection(Protocol):
     def drain(self, patience: float) -> None:
         """Close when the requests that there are have ended.
 
-        More may come for ``patience`` seconds, from a client that could only be kept from it
-        by failing those.
+        More may come for ``patience`` seconds, and are refused after that.
         """
         ...
 

@@ -5,8 +5,8 @@ Owns accepting, how many connections there are, their clock, and draining.
  1. No client can end it: trouble with a socket ends that connection, and running out of
     file descriptors makes it wait.
  2. It ends in this order: no more connections; attempts suspend, those at work end first; a
-    client whose streams have ended is told to leave, any other one after half the shutdown's
-    timeout; what is left after all of it is cut.
+    client whose streams have ended is told to leave; after half the shutdown's timeout new
+    streams are refused; what is left after all of it is cut.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _log = logging.getLogger("durable_trio.restate.server")
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE: Final = 0.1
 _TICK: Final = 1.0
+_DRAINING_TICK: Final = 0.1
 _HESITATION: Final = 0.001
 """Seconds that a process waits for others to take a connection, for each that it has."""
 _CROWD: Final = 50
@@ -78,7 +79,7 @@ class Server:
         self._endpoint.reopen()
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
-            tasks.start_soon(self._keep_time)
+            tasks.start_soon(self._keep_time, _TICK)
             for listener in listeners:
                 listener.setblocking(False)
                 tasks.start_soon(self._accept, listener)
@@ -88,6 +89,7 @@ class Server:
             for listener in listeners:
                 anyio.notify_closing(listener)
                 listener.close()
+            tasks.start_soon(self._keep_time, _DRAINING_TICK)
             with anyio.move_on_after(shutdown_timeout):
                 await self._drain(shutdown_timeout / 2)
             for connection in self._connections:
@@ -97,6 +99,7 @@ class Server:
 
     async def _drain(self, patience: float) -> None:
         self._draining = True
+        self._tell_time()
         for connection in tuple(self._connections):
             connection.drain(patience)
         await self._endpoint.drain()
@@ -107,12 +110,15 @@ class Server:
             self._vacant = anyio.Event()
             await self._vacant.wait()
 
-    async def _keep_time(self) -> None:
+    async def _keep_time(self, tick: float) -> None:
         while True:
-            await anyio.sleep(_TICK)
-            self._now = anyio.current_time()
-            for connection in tuple(self._connections):
-                connection.tick(self._now)
+            await anyio.sleep(tick)
+            self._tell_time()
+
+    def _tell_time(self) -> None:
+        self._now = anyio.current_time()
+        for connection in tuple(self._connections):
+            connection.tick(self._now)
 
     async def _accept(self, listener: socket.socket) -> None:
         while listener.fileno() >= 0:
