@@ -8,10 +8,17 @@ import subprocess
 import time
 from pathlib import Path
 
+import anyio
+from anyio.to_thread import run_sync
+
+import durable_trio as dt
+from durable_trio_restate import endpoint
 from tests.restate.server import RestateServer, free_port
 
 from .command import command
+from .served import served
 
+FAILED = "SELECT id, event_json FROM sys_journal_events WHERE event_type = 'TransientError'"
 _APP = Path(__file__).with_name("restate_app.py")
 
 
@@ -63,3 +70,43 @@ def test_a_restart(tmp_path: Path, backend: str) -> None:
     assert sorted((tmp_path / "effects").read_text().split()) == sorted(names)
     assert "WARNING" not in log.read_text()
     assert "ERROR" not in log.read_text()
+
+
+def test_what_is_at_work_when_patience_ends(tmp_path: Path, backend: str) -> None:
+    """The server is refused, and not told to leave: then it would break what is in flight."""
+    plant = dt.Service("Plant")
+
+    async def main(server: RestateServer) -> None:
+        began: list[anyio.Event] = []
+        begun, go = anyio.Event(), anyio.Event()
+
+        async def hard() -> None:
+            began.append(begun)
+            begun.set()
+            await go.wait()
+
+        @plant.handler
+        async def work(ctx: dt.Context) -> None:
+            await ctx.run(hard)
+
+        @plant.handler
+        async def echo(_ctx: dt.Context) -> None:
+            pass
+
+        async with served(endpoint([plant]), shutdown_timeout=6.0) as endpoint_server:
+            await run_sync(server.register, f"http://127.0.0.1:{endpoint_server.port}")
+            await run_sync(server.send, "Plant/work")
+            await begun.wait()
+            endpoint_server.stop.set()
+            while not await run_sync(server.query, FAILED):
+                await run_sync(server.send, "Plant/echo")
+            go.set()
+            await endpoint_server.stopped.wait()
+
+        assert began == [begun]
+        broken = f"{FAILED} AND event_json NOT LIKE '%error when calling%'"
+        assert await run_sync(server.query, broken) == []
+
+    # All of it on one connection.
+    with RestateServer(tmp_path, {"RESTATE_DEFAULT_NUM_PARTITIONS": "1"}) as server:
+        anyio.run(main, server, backend=backend)
