@@ -4,7 +4,7 @@ Owns the vocabulary (commands, notifications, results) and nothing else: no orde
 no comparison, no bytes on disk or on a wire.
 
  1. A *command* is something the handler did; a *notification* is something that came
-    back. Both are immutable.
+    back. Nobody changes either, see ``_frozen.py``.
  2. Commands that are answered carry the completion id of the answer; the fields are
     those of Restate's service protocol, so that one journal replays on any adapter.
  3. Payloads are bytes. Encoding and decoding is the business of ``durable_trio.serde``.
