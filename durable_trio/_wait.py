@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ._duration import seconds as in_seconds
 from ._exceptions import UsageError
-from ._task import DurableTask, current, running_task
+from ._task import current, running_task
 from ._traps import Trap
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ._duration import Duration
     from ._scheduler import Scheduler
+    from ._task import DurableTask
 
 T = TypeVar("T")
 
@@ -67,19 +68,24 @@ class WaitQueue(Generic[T]):
 
     def user(self, operation: str) -> DurableTask:
         """The durable task that is calling. ``UsageError`` if the primitive is another invocation's."""
-        task = current.get(None)
-        if not isinstance(task, DurableTask) or task.scheduler.running is not task:
-            task = running_task(operation)
-        if self._scheduler is not task.scheduler:
-            if self._scheduler is not None:
-                raise UsageError(
-                    f"{operation} was called on a primitive that another invocation, or an earlier "
-                    "attempt of this one, has used: what it does then depends on no journal. Make "
-                    "one in the handler; between invocations use awakeables, signals or a "
-                    "VirtualObject."
-                )
+        scheduler = self._scheduler
+        if scheduler is not None:
+            task = scheduler.running
+            if task is not None and task is current.get(None):
+                return task
 
-            self._scheduler = task.scheduler
+        return self._belong_to(running_task(operation), operation)
+
+    def _belong_to(self, task: DurableTask, operation: str) -> DurableTask:
+        if self._scheduler is not None:
+            raise UsageError(
+                f"{operation} was called on a primitive that another invocation, or an earlier "
+                "attempt of this one, has used: what it does then depends on no journal. Make "
+                "one in the handler; between invocations use awakeables, signals or a "
+                "VirtualObject."
+            )
+
+        self._scheduler = task.scheduler
         return task
 
     def check_changer(self, operation: str) -> None:
