@@ -7,7 +7,7 @@ _exchange    one attempt's request     _connection  its protocol, without I/O
 _messages _entries _fields _frames     messages as bytes, from whole to part
 _versions    what is negotiated        _manifest    what is told at discovery
 _identity    signed requests           _errors      what only this adapter raises
-_reader      journals, as kept there   _stored _ids their rows, and invocation ids
+_reader      what a server keeps       _stored _invocations _ids its rows, and their ids
 
 Nothing below ``_exchange`` does I/O or knows a clock, an event loop or a web server.
 """
