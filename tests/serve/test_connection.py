@@ -254,6 +254,34 @@ def test_a_connection_that_came_while_the_server_drains(backend: str) -> None:
     anyio.run(main, backend=backend)
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_request_behind_one_that_was_answered_early(backend: str, *, apart: bool) -> None:
+    """Over HTTP/1.1: the end of a body comes after its response, and the next request behind it."""
+
+    async def main() -> None:
+        body = start_of(Input(b'"you"'))
+        chunk = b"%x\r\n%s\r\n" % (len(body), body)
+        head = (
+            b"POST /invoke/Greeter/greet HTTP/1.1\r\nHost: me\r\n"
+            b"Content-Type: application/vnd.restate.invocation.v6\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        stream = FakeStream()
+        async with anyio.create_task_group() as group:
+            group.start_soon(connection_on(stream).serve)
+            stream.arrive(head + chunk)
+            await anyio.wait_all_tasks_blocked()
+            for answered in (1, 2, 3):
+                assert b"".join(stream.writes).count(b"HTTP/1.1 200") == answered
+                rest = [b"0\r\n\r\n", head + chunk]
+                for data in rest if apart else [b"".join(rest)]:
+                    stream.arrive(data)
+                    await anyio.wait_all_tasks_blocked()
+            stream.arrive(b"")
+
+    anyio.run(main, backend=backend)
+
+
 def test_first_bytes_that_come_with_the_cut(backend: str) -> None:
     """No attempt begins of which nothing could be told: its bodies would execute twice."""
 

@@ -174,7 +174,7 @@ class Connection:
         return None if self._scope.cancel_called else data
 
     def _handle(self, http: HttpConnection, events: list[Event]) -> None:
-        while events:
+        while True:
             for event in events:
                 try:
                     self._take(http, event)
@@ -182,7 +182,12 @@ class Connection:
                     _log.exception("a request broke; its stream is reset")
                     http.reset(event.stream)
                     self._forget(event.stream)
+            # Also if nothing has happened: what came may be the rest of a request that was answered
+            # before, and the next one behind it.
             events = http.resume()
+            if not events:
+                break
+
         if http.has_output or http.closed:
             self._output.set()
 
