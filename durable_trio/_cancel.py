@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     from ._scheduler import Scheduler
     from ._task import DurableTask
 
+_OUT_OF_ORDER: Final = (
+    "cancel scopes have to be left in the reverse order of entering them, by the task that entered "
+    "them. An async generator that yields inside of one is iterated and closed by one task, inside "
+    "of `async with contextlib.aclosing(...)`."
+)
+
 
 class CancelScope:
     """A region of a handler that can be cancelled as a whole; the durable ``trio.CancelScope``.
@@ -171,7 +177,10 @@ class CancelScope:
         task = self._task
         if task is not None and not task.scheduler.closed:
             # An async generator that is collected as garbage is closed by the host, at any time.
-            running_task("leaving a CancelScope")
+            leaving = running_task("leaving a CancelScope")
+            if leaving is not task:
+                raise UsageError(_OUT_OF_ORDER)
+
         remaining = self._close(exc)
         if remaining is exc:
             return False
@@ -187,10 +196,10 @@ class CancelScope:
         """Leave the scope; returns what is left of ``exc`` once its own cancellation is taken out."""
         task = self._task
         if task is None or task.scope is not self:
-            raise UsageError(
-                "cancel scopes have to be left in the reverse order of entering them, by the "
-                "task that entered them. Do not enter one in a generator that yields inside it."
-            )
+            if task is not None and task.scheduler.closed:
+                return exc
+
+            raise UsageError(_OUT_OF_ORDER)
 
         scheduler = task.scheduler
         own = self.cancel_called and not (

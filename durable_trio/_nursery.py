@@ -128,10 +128,20 @@ class Nursery:
         assert owner is not None
         scheduler = owner.scheduler
         closing = isinstance(exc, GeneratorExit)
-        if closing and (scheduler.closed or scheduler.running is not owner):
+        elsewhere = scheduler.running is not owner
+        if (scheduler.closed and (closing or elsewhere)) or (closing and scheduler.running is None):
             # The owner was given up: it must not wait, and its children unwind by themselves.
             self._closed = True
             return False
+
+        if not scheduler.closed and (elsewhere or owner.scope is not self.cancel_scope):
+            # The children's end would wake the owner, who waits for something else, or for nothing.
+            self._closed = True
+            raise UsageError(
+                "a nursery has to be left by the task that opened it, and after everything that was "
+                "entered in it. An async generator that yields inside of a nursery is iterated and "
+                "closed by one task, inside of `async with contextlib.aclosing(...)`."
+            )
 
         if exc is not None:
             if not closing and not isinstance(exc, scheduler.cancelled_type):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from durable_trio import (
     CancelScope,
+    ForeignAwaitError,
     TerminalError,
     UsageError,
     checkpoint,
@@ -22,9 +24,12 @@ from durable_trio.abc import CANCEL_SIGNAL, SendSignal
 from .world import World, error, play, service_handler, unanswered, value
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     from durable_trio import Context
+
+    Hold = Callable[[], AsyncGenerator[int, None]]
+    Leave = Callable[[AsyncGenerator[int, None]], Awaitable[None]]
 
 PEER = remote("Peer", "handle", input=str, output=str)
 
@@ -238,3 +243,152 @@ def test_what_a_broken_off_generator_started_ends_with_the_task(backend: str) ->
         for command in world.commands
         if isinstance(command, SendSignal) and command.signal == CANCEL_SIGNAL
     ]
+
+
+async def in_a_nursery() -> AsyncGenerator[int, None]:
+    async with open_nursery() as nursery:
+        nursery.start_soon(sleep, 3)
+        yield 1
+
+
+async def in_a_scope() -> AsyncGenerator[int, None]:
+    with move_on_after(60):
+        yield 1
+
+
+async def go_on(generator: AsyncGenerator[int, None]) -> None:
+    with pytest.raises(StopAsyncIteration):
+        await anext(generator)
+
+
+async def close(generator: AsyncGenerator[int, None]) -> None:
+    await generator.aclose()
+
+
+async def throw(generator: AsyncGenerator[int, None]) -> None:
+    with pytest.raises(ValueError, match="thrown"):
+        await generator.athrow(ValueError("thrown"))
+
+
+LEAVE = pytest.mark.parametrize("leave", [go_on, close, throw])
+HOLD = pytest.mark.parametrize(
+    ("hold", "message"),
+    [
+        (in_a_nursery, "a nursery has to be left by the task that opened it, and after everything"),
+        (in_a_scope, "in the reverse order of entering them, by the task that entered them"),
+    ],
+)
+
+
+@UNCLOSED
+@HOLD
+@LEAVE
+def test_a_generator_is_not_gone_on_with_by_another_task(
+    backend: str, hold: Hold, message: str, leave: Leave
+) -> None:
+    """At once: it would wait in the place of the owner, who would be woken for it."""
+    seen: list[float] = []
+
+    async def handler(ctx: Context) -> None:
+        generator = hold()
+        await anext(generator)
+        began = await ctx.now()
+
+        async def other() -> None:
+            with pytest.raises(UsageError, match=message) as found:
+                await leave(generator)
+            assert "contextlib.aclosing" in str(found.value)
+            seen.append(await ctx.now() - began)
+
+        async with open_nursery() as nursery:
+            nursery.start_soon(other)
+            await sleep(10)
+        seen.append(await ctx.now() - began)
+
+    # What was opened is still open when its task ends.
+    assert "was never left" in str(error(service_handler(handler), backend))
+    assert [0, 10] == seen
+
+
+@UNCLOSED
+@HOLD
+@LEAVE
+def test_a_generator_is_not_gone_on_with_inside_of_another_scope(
+    backend: str, hold: Hold, message: str, leave: Leave
+) -> None:
+    """At once: what it waits for would be in a scope that is not around it."""
+    seen: list[float] = []
+
+    async def handler(ctx: Context) -> None:
+        generator = hold()
+        await anext(generator)
+        began = await ctx.now()
+        try:
+            with CancelScope():
+                await leave(generator)
+        finally:
+            seen.append(await ctx.now() - began)
+
+    found = error(service_handler(handler), backend)
+
+    assert isinstance(found, UsageError)
+    assert message in str(found)
+    assert [0] == seen
+
+
+@HOLD
+@LEAVE
+def test_a_generator_may_be_left_by_anybody_once_the_attempt_is_over(
+    backend: str, hold: Hold, message: str, leave: Leave
+) -> None:
+    """Nobody waits for the branches of somebody else's then, and cleanup sees no error."""
+    seen: list[str] = []
+
+    async def handler(ctx: Context) -> None:
+        generator = hold()
+        await anext(generator)
+
+        async def other() -> None:
+            try:
+                await sleep(10)
+            finally:
+                await leave(generator)
+                seen.append("left")
+
+        async with open_nursery() as nursery:
+            nursery.start_soon(other)
+            await anyio.sleep(1)
+
+    found = error(service_handler(handler), backend)
+
+    assert isinstance(found, ForeignAwaitError), message
+    assert ["left"] == seen
+
+
+@UNCLOSED
+@pytest.mark.parametrize("hold", [in_a_nursery, in_a_scope])
+@LEAVE
+def test_the_innermost_scope_of_another_task_is_not_left(
+    backend: str, hold: Hold, leave: Leave
+) -> None:
+    """That task would find itself in another scope than the one it has entered."""
+    refused: list[UsageError] = []
+
+    async def handler(ctx: Context) -> None:
+        async with open_nursery() as nursery:
+            generator = hold()
+            await anext(generator)
+
+            async def other() -> None:
+                try:
+                    await leave(generator)
+                except UsageError as error:
+                    refused.append(error)
+
+            nursery.start_soon(other)
+            await ctx.run(give, 1)
+
+    found = error(service_handler(handler), backend)
+
+    assert "after everything that was entered in it" in str(found)
+    assert len(refused) == 1
