@@ -25,7 +25,7 @@ from ._task import running_task
 from ._wait import check_cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from typing import Self
 
     from ._task import DurableTask
@@ -43,8 +43,7 @@ def _check(operation: str, futures: Iterable[object]) -> DurableTask:
     task = running_task(operation)
     for future in futures:
         if not isinstance(future, DurableFuture):
-            if inspect.iscoroutine(future):
-                future.close()
+            _close_coroutines(futures)
             is_promise = isinstance(cast("Any", future), DurablePromise)
             remedy = (
                 "Its future is promise.get()."
@@ -58,6 +57,24 @@ def _check(operation: str, futures: Iterable[object]) -> DurableTask:
 
         cast("Any", future)._check_belongs_to(task)
     return task
+
+
+def _check_functions(operation: str, wanted: str, functions: Sequence[object], remedy: str) -> None:
+    """Refuse what cannot be called, a coroutine above all."""
+    for function in functions:
+        if not callable(function):
+            _close_coroutines(functions)
+            raise UsageError(
+                f"{operation} takes {wanted}, got {type(function).__name__}. {remedy} Give arguments "
+                "with functools.partial."
+            )
+
+
+def _close_coroutines(arguments: Iterable[object]) -> None:
+    """Whoever has refused them says what is wrong; that they were never awaited is not it."""
+    for argument in arguments:
+        if inspect.iscoroutine(argument):
+            argument.close()
 
 
 class _Place:
@@ -302,16 +319,13 @@ async def race(*async_fns: Callable[[], Awaitable[T]]) -> T:
     if not async_fns:
         raise UsageError("race() of no functions would wait for ever; give it at least one")
 
-    for async_fn in async_fns:
-        if not callable(async_fn):
-            if inspect.iscoroutine(async_fn):
-                async_fn.close()
-            raise UsageError(
-                f"race takes async functions without arguments, got {type(async_fn).__name__}. Of "
-                "futures the first is wait_first() or first_success(); give arguments with "
-                "functools.partial."
-            )
-
+    _check_functions(
+        "race",
+        "async functions without arguments",
+        async_fns,
+        "Write `race(fn, ...)` instead of `race(fn(), ...)`; of futures the first is wait_first() or "
+        "first_success().",
+    )
     winners: list[tuple[bool, Any]] = []
 
     async def run(async_fn: Callable[[], Awaitable[T]]) -> None:
@@ -346,6 +360,12 @@ async def amap(
     Each item is a branch of its own, started in input order as places become free. The
     first failure cancels the rest and is raised in an ``ExceptionGroup``.
     """
+    _check_functions(
+        "amap",
+        "an async function and the items to call it with",
+        (async_fn,),
+        "Write `amap(fn, items)`.",
+    )
     if limit is not None and limit < 1:
         raise UsageError(f"amap needs room for at least one item at a time, got limit={limit!r}")
 

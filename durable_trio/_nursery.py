@@ -205,17 +205,19 @@ def branch_name(async_fn: object) -> str:
 
 
 def _coroutine(async_fn: Callable[..., Any], args: tuple[Any, ...]) -> Coroutine[Any, Any, Any]:
-    if hasattr(async_fn, "cr_frame"):
-        async_fn.close()  # type: ignore[attr-defined]  # a coroutine object, passed by mistake
-        raise UsageError(
-            "start_soon takes an async function and its arguments, not a coroutine: write "
-            "`start_soon(fn, x)` instead of `start_soon(fn(x))`."
-        )
-
     code = getattr(async_fn, "__code__", None)
     if code is not None and code.co_flags & inspect.CO_COROUTINE:
         coroutine: Coroutine[Any, Any, Any] = async_fn(*args)
         return coroutine
+
+    given: object = async_fn
+    if not callable(given):
+        if inspect.iscoroutine(given):
+            given.close()
+        raise UsageError(
+            "start_soon takes an async function and its arguments, got "
+            f"{type(given).__name__}: write `start_soon(fn, x)` instead of `start_soon(fn(x))`."
+        )
 
     # Whatever else it is may do something when it is called: that is the child's, too.
     return _call(async_fn, args)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import anyio.lowlevel
 import pytest
@@ -21,6 +21,7 @@ from durable_trio import (
     NotDurableTaskError,
     Semaphore,
     UsageError,
+    amap,
     as_completed,
     checkpoint,
     current_context,
@@ -120,14 +121,56 @@ def test_a_durable_operation_in_a_run_body_says_what_to_do(
     assert "inside the body of run 'body'" in str(found)
 
 
+MADE: list[Any] = []
+"""The coroutines that a mistake has made."""
+
+
+def coroutines(count: int = 2) -> list[Any]:
+    made = [give(number) for number in range(count)]
+    MADE.extend(made)
+    return made
+
+
+async def start(child: Any) -> None:
+    refused: list[UsageError] = []
+    async with open_nursery() as nursery:
+        try:
+            nursery.start_soon(child)
+        except UsageError as error:
+            refused.append(error)
+    raise refused[0]
+
+
 MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a name first": (lambda ctx: ctx.run("name", give), "got str: the name of a step is name="),
-    "a coroutine": (lambda ctx: ctx.run(give(1)), "`ctx.run(fn, x)` instead of `ctx.run(fn(x))`"),
+    "a coroutine": (
+        lambda ctx: ctx.run(*coroutines(1)),
+        "`ctx.run(fn, x)` instead of `ctx.run(fn(x))`",
+    ),
     "a value": (lambda ctx: ctx.run(1), "got int: write `ctx.run(fn, x)`"),
     "a call by name": (lambda ctx: ctx.call("Peer/handle", "x"), "got str: 'Peer/handle'"),
     "a send by name": (lambda ctx: ctx.send("Peer/handle", "x"), "or remote(service, handler)"),
     "a race of futures": (lambda ctx: race(ctx.run(give, 1)), "the first is wait_first()"),
-    "a race of coroutines": (lambda ctx: race(cast("Any", give(1))), "got coroutine"),
+    "a race of coroutines": (
+        lambda ctx: race(*coroutines()),
+        "takes async functions without arguments, got coroutine. Write `race(fn, ...)`",
+    ),
+    "a race with a coroutine": (lambda ctx: race(sleep_forever, *coroutines()), "got coroutine"),
+    "a map of a coroutine": (
+        lambda ctx: amap(coroutines(1)[0], [1]),
+        "got coroutine. Write `amap(fn, items)`",
+    ),
+    "coroutines gathered": (lambda ctx: gather(*coroutines()), "got coroutine. To combine async"),
+    "coroutines as completed": (lambda ctx: as_completed(*coroutines()), "got coroutine"),
+    "a coroutine beside a future": (
+        lambda ctx: wait_first(ctx.timer(1), *coroutines()),
+        "got coroutine. To combine async functions use race(), amap() or a nursery.",
+    ),
+    "a child that is a coroutine": (
+        lambda ctx: start(*coroutines(1)),
+        "got coroutine: write `start_soon(fn, x)` instead of `start_soon(fn(x))`",
+    ),
+    "a child that is a future": (lambda ctx: start(ctx.timer(1)), "got DurableFuture: write"),
     "a promise": (lambda ctx: wait_first(ctx.promise("p", str)), "Its future is promise.get()."),
 }
 
@@ -138,6 +181,7 @@ def test_what_is_no_function_handler_or_future_is_refused_at_its_line(
 ) -> None:
     """Not tried for ever as a step that fails, and the message says what to write."""
     make, remedy = MISTAKES[mistake]
+    MADE.clear()
 
     async def main(ctx: WorkflowContext) -> None:
         await make(ctx)
@@ -146,6 +190,8 @@ def test_what_is_no_function_handler_or_future_is_refused_at_its_line(
 
     assert isinstance(found, UsageError)
     assert remedy in str(found)
+    # Or Python would tell, later and elsewhere, that they were never awaited.
+    assert {inspect.CORO_CLOSED} >= {inspect.getcoroutinestate(made) for made in MADE}
 
 
 def test_a_future_that_is_awaited_in_a_run_body_says_what_to_do(backend: str) -> None:
