@@ -58,7 +58,7 @@ from ._task import DurableTask, TaskState, running_task
 from ._traps import host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from collections.abc import Set as AbstractSet
 
     from ._handler import Handler
@@ -284,6 +284,8 @@ class Attempt:
             self.cancellation = DurableFuture(self.scheduler, "cancellation", leaf=(CANCEL_SIGNAL,))
         context = self.scheduler.handler_context = context_for(self, recorded)
         self._native = self._host.scopes()
+        self._requests = self.bodies.requests = self._host.request_counter()
+        self._requested = self.bodies.requested = self._requests()
         self._root = self.scheduler.spawn(
             self.handler.function(context, *arguments),
             "",
@@ -321,12 +323,17 @@ class Attempt:
                 if pause is Pause.HOST_TRAP:
                     await self._serve_host()
                 elif pause is Pause.BUDGET:
-                    if not scheduler.closed:
+                    if self._requests() > self._requested and not scheduler.closed:
+                        await self._disturbed()
+                    elif not scheduler.closed:
                         await anyio.lowlevel.checkpoint()
                 elif scheduler.closed:
                     return
                 elif self._ended is not None and not self.ledger.intents:
-                    self._finish()
+                    if self._requests() > self._requested:
+                        await self._disturbed()
+                    else:
+                        self._finish()
                     return
                 elif not self._deliver_next():
                     await self._quiesce()
@@ -354,6 +361,10 @@ class Attempt:
 
     async def _quiesce(self) -> None:
         """Nothing is left to deliver: start what waits for that, write, and wait for more."""
+        if self._requests() > self._requested:
+            await self._disturbed()
+            return
+
         last = self.scheduler.last
         if last is not None and not self._may_leave(last):
             return
@@ -363,7 +374,12 @@ class Attempt:
 
         self.bodies.start_pending()
         self._journal.flush(self._await_tree, executing=self.bodies.executing)
-        if self._inbox or self.scheduler.closed or self.bodies.starved:
+        if self.scheduler.closed:
+            if self._requests() > self._requested:  # by an inline body
+                await self._take_back()
+            return
+
+        if self._inbox or self.bodies.starved:
             return
 
         if self._input_closed and not self.bodies.executing:
@@ -398,6 +414,8 @@ class Attempt:
         assert task is not None
         while True:
             trap = scheduler.host_trap
+            if self._requests() > self._requested and not scheduler.closed:
+                await self._disturbed()
             harmless = self._host.is_harmless(trap)
             if scheduler.closed:
                 if scheduler.swallows(task):
@@ -560,6 +578,30 @@ class Attempt:
 
         return False
 
+    async def _disturbed(self) -> None:
+        """A handler has cancelled the host task that all of its branches share.
+
+        Whoever does so from outside does it while the driver waits, which is told of it there.
+        """
+        suspects = [*self.scheduler.parked]
+        last = self._root if self._ended is not None else self.scheduler.last
+        if last is not None and last not in suspects:
+            suspects.append(last)
+        if not self._host.is_cancelled(self._native):
+            self._fail(_foreign_cancellation(suspects))
+        await self._take_back()
+
+    async def _take_back(self) -> None:
+        """The handler's own cancellation of the host task ends here; one from outside goes on."""
+        try:
+            await self._host.take_requests(self._requested)
+        except self._host.cancelled_type as error:
+            if self._host.is_cancelled(self._native):
+                self._torn_down = True
+            elif self._requests() > self._requested:
+                self._cancellation = error
+        self.scheduler.close()
+
     def _refuse(self, task: DurableTask) -> None:
         """The task waits for something of the host's."""
         if self._host.is_cancelled(self._native):
@@ -627,6 +669,16 @@ def _foreign_deadline(task: DurableTask) -> ForeignDeadlineError | ForeignAwaitE
         "scopes and timeouts depend on the wall clock and on no journal. Use "
         f"{' or '.join(known) or 'the durable scope of the same name'} instead, or move the "
         "block into `await ctx.run(...)`."
+    )
+
+
+def _foreign_cancellation(tasks: Iterable[DurableTask]) -> UsageError:
+    places = [where(task.coroutine) for task in tasks]
+    return UsageError(
+        f"{', '.join(places) or 'in a branch that has ended'}: by then this handler had called "
+        "`asyncio.current_task().cancel()`, or the like. All of its branches run in that one task of "
+        "the host's. Use durable_trio's CancelScope.cancel(), or the cancel() of what start_soon() "
+        "returned; to end the handler raise TerminalError."
     )
 
 

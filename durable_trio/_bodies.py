@@ -120,6 +120,8 @@ class Bodies:
         "closing",
         "held",
         "host",
+        "requested",
+        "requests",
         "starved",
     )
 
@@ -144,6 +146,10 @@ class Bodies:
         self._wake = wake
         self._workers: Workers | None = None
         self.host: Host
+        self.requests: Callable[[], int]
+        """Tells how often the driver's host task was told to cancel itself."""
+        self.requested: int
+        """How often that was before any handler ran in it."""
         self._pending: dict[RunBody, None] = {}
         self._backing_off: dict[RunBody, float] = {}
         self._executing: dict[RunBody, None] = {}
@@ -220,10 +226,19 @@ class Bodies:
                 self._first = False
                 self._continue(body)
             if body.inline and not self._contexts:
-                body.raised = self._execute_inline(body)
-                if body.raised is None:
+                result = self._execute_inline(body)
+                if self.requests() > self.requested:
+                    self._fail(_has_cancelled(body))
+                    return
+
+                if isinstance(result, Value):
+                    self._propose(body, result)
                     continue
 
+                if result is None:
+                    continue
+
+                body.raised = result
             self._executing[body] = None
             if self._workers is None:
                 self._workers = Workers(self._execute)
@@ -241,7 +256,7 @@ class Bodies:
             if body.command_index < recorded:
                 body.retries, body.elapsed = start.retry_count, start.retry_elapsed
 
-    def _execute_inline(self, body: RunBody) -> Exception | None:
+    def _execute_inline(self, body: RunBody) -> Value | Exception | None:
         """A plain function that does not block needs no host task, unless it has to be retried."""
         body.context.run(current.set, self._info(body))
         found = self.host.scopes()
@@ -255,7 +270,7 @@ class Bodies:
             if inspect.isawaitable(value):
                 return _NotInline(value)
 
-            self._propose(body, self._written(body, value))
+            return self._written(body, value)
         except Exception as error:  # handled as any body's error, in its task
             return error
         except BaseException as error:  # KeyboardInterrupt and its like
@@ -332,7 +347,8 @@ class Bodies:
 
     async def _try(self, body: RunBody, error: Exception | None) -> Value:
         host = self.host
-        found, requests = host.scopes(), host.requests()
+        found, requests = host.scopes(), host.request_counter()
+        requested = requests()
         value: Value | None = None
         failed: BaseException | None = None
         try:
@@ -340,12 +356,12 @@ class Bodies:
         except BaseException as raised:  # judged below, with the host task put in order
             failed = raised
         self._restore(body, found, failed)
-        if value is not None and host.requests() == requests:
+        if value is not None and requests() == requested:
             return value
 
         if not host.is_cancelled(found):
             try:
-                await host.take_requests(requests)
+                await host.take_requests(requested)
             except host.cancelled_type as late:
                 failed = failed or late
             failed = self._unbidden(body, failed)
@@ -456,6 +472,14 @@ class Bodies:
             )
 
         return await value if inspect.isawaitable(value) else value
+
+
+def _has_cancelled(body: RunBody) -> UsageError:
+    return UsageError(
+        f"{defined_at(body.function)}: the run {body.name!r} has cancelled the host task that it "
+        "shares with its handler, with `asyncio.current_task().cancel()` or the like. Raise an error "
+        "instead."
+    )
 
 
 class _NotInline(Exception):  # never raised: it carries an awaitable to the task

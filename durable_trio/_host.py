@@ -109,12 +109,15 @@ class Host(Protocol):
         """Leave what was entered since ``scopes`` was asked for; a nursery's tasks are cancelled."""
         ...
 
-    def requests(self) -> int:
-        """How often the current host task was told to cancel itself, but for its scopes."""
+    def request_counter(self) -> Callable[[], int]:
+        """Tells how often the task that asks here was told to cancel itself, but for its scopes."""
         ...
 
     async def take_requests(self, before: int) -> None:
-        """Have no more requests than ``before``. Raises the cancelled exception still to come."""
+        """Take back the current task's requests above ``before``; those that come meanwhile stay.
+
+        Raises the cancelled exception still to come.
+        """
         ...
 
     def open_group(self) -> AbstractAsyncContextManager[TaskGroup]:
@@ -269,8 +272,8 @@ class TrioHost:
         while task._cancel_status is not status and status.encloses(task._cancel_status):
             task._cancel_status._scope.__exit__(None, None, None)
 
-    def requests(self) -> int:
-        return 0
+    def request_counter(self) -> Callable[[], int]:
+        return int
 
     async def take_requests(self, before: int) -> None:
         """Tasks of trio's cannot be cancelled but by their scopes."""
@@ -332,19 +335,20 @@ class AsyncioHost:
             scope.cancel()
             scope.__exit__(None, None, None)
 
-    def requests(self) -> int:
-        return _running_task().cancelling()
+    def request_counter(self) -> Callable[[], int]:
+        return _running_task().cancelling
 
     async def take_requests(self, before: int) -> None:
         task = _running_task()
-        if task.cancelling() == before:
+        requests = task.cancelling() - before
+        if requests <= 0:
             return
 
         try:
             # Only Python 3.13 forgets the exception when the last request is taken back.
             await asyncio.sleep(0)
         finally:
-            while task.cancelling() > before:
+            for _ in range(requests):
                 task.uncancel()
 
     def call_soon(self) -> Callable[[Callable[[], object]], None]:
