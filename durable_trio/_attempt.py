@@ -284,8 +284,7 @@ class Attempt:
             self.cancellation = DurableFuture(self.scheduler, "cancellation", leaf=(CANCEL_SIGNAL,))
         context = self.scheduler.handler_context = context_for(self, recorded)
         self._native = self._host.scopes()
-        self._requests = self.bodies.requests = self._host.request_counter()
-        self._requested = self.bodies.requested = self._requests()
+        self.bodies.watch()
         self._root = self.scheduler.spawn(
             self.handler.function(context, *arguments),
             "",
@@ -323,14 +322,14 @@ class Attempt:
                 if pause is Pause.HOST_TRAP:
                     await self._serve_host()
                 elif pause is Pause.BUDGET:
-                    if self._requests() > self._requested and not scheduler.closed:
+                    if self.bodies.disturbed() and not scheduler.closed:
                         await self._disturbed()
                     elif not scheduler.closed:
                         await anyio.lowlevel.checkpoint()
                 elif scheduler.closed:
                     return
                 elif self._ended is not None and not self.ledger.intents:
-                    if self._requests() > self._requested:
+                    if self.bodies.disturbed():
                         await self._disturbed()
                     else:
                         self._finish()
@@ -361,7 +360,7 @@ class Attempt:
 
     async def _quiesce(self) -> None:
         """Nothing is left to deliver: start what waits for that, write, and wait for more."""
-        if self._requests() > self._requested:
+        if self.bodies.disturbed():
             await self._disturbed()
             return
 
@@ -375,7 +374,7 @@ class Attempt:
         self.bodies.start_pending()
         self._journal.flush(self._await_tree, executing=self.bodies.executing)
         if self.scheduler.closed:
-            if self._requests() > self._requested:  # by an inline body
+            if self.bodies.disturbed():  # by an inline body
                 await self._take_back()
             return
 
@@ -414,7 +413,7 @@ class Attempt:
         assert task is not None
         while True:
             trap = scheduler.host_trap
-            if self._requests() > self._requested and not scheduler.closed:
+            if self.bodies.disturbed() and not scheduler.closed:
                 await self._disturbed()
             harmless = self._host.is_harmless(trap)
             if scheduler.closed:
@@ -594,11 +593,11 @@ class Attempt:
     async def _take_back(self) -> None:
         """The handler's own cancellation of the host task ends here; one from outside goes on."""
         try:
-            await self._host.take_requests(self._requested)
+            await self._host.take_requests(self.bodies.requested)
         except self._host.cancelled_type as error:
             if self._host.is_cancelled(self._native):
                 self._torn_down = True
-            elif self._requests() > self._requested:
+            elif self.bodies.disturbed():
                 self._cancellation = error
         self.scheduler.close()
 

@@ -114,6 +114,7 @@ class Bodies:
         "_mapping",
         "_pending",
         "_proposed",
+        "_requests",
         "_start",
         "_wake",
         "_workers",
@@ -121,7 +122,6 @@ class Bodies:
         "held",
         "host",
         "requested",
-        "requests",
         "starved",
     )
 
@@ -146,10 +146,9 @@ class Bodies:
         self._wake = wake
         self._workers: Workers | None = None
         self.host: Host
-        self.requests: Callable[[], int]
-        """Tells how often the driver's host task was told to cancel itself."""
+        self._requests: Callable[[], int]
         self.requested: int
-        """How often that was before any handler ran in it."""
+        """How often the driver's host task was told to cancel itself before the handler ran in it."""
         self._pending: dict[RunBody, None] = {}
         self._backing_off: dict[RunBody, float] = {}
         self._executing: dict[RunBody, None] = {}
@@ -166,6 +165,18 @@ class Bodies:
     def pending(self) -> tuple[RunBody, ...]:
         """Those that start at the next quiescence, in command order."""
         return tuple(self._pending)
+
+    def watch(self) -> None:
+        """From now on the handler runs in this host task, and inline bodies do."""
+        self._requests = self.host.request_counter()
+        self.requested = self._requests()
+
+    def disturbed(self) -> bool:
+        """Whether handler or body has told that host task to cancel itself.
+
+        Others do so while it waits, and it is torn down then.
+        """
+        return self._requests() > self.requested
 
     def open(self, group: TaskGroup) -> None:
         """Bodies run in this task group of the host's from now on."""
@@ -226,19 +237,14 @@ class Bodies:
                 self._first = False
                 self._continue(body)
             if body.inline and not self._contexts:
-                result = self._execute_inline(body)
-                if self.requests() > self.requested:
-                    self._fail(_has_cancelled(body))
+                body.raised = self._execute_inline(body)
+                if body.raised is None:
+                    continue
+
+                if isinstance(body.raised, UsageError):
+                    self._fail(body.raised)
                     return
 
-                if isinstance(result, Value):
-                    self._propose(body, result)
-                    continue
-
-                if result is None:
-                    continue
-
-                body.raised = result
             self._executing[body] = None
             if self._workers is None:
                 self._workers = Workers(self._execute)
@@ -256,7 +262,7 @@ class Bodies:
             if body.command_index < recorded:
                 body.retries, body.elapsed = start.retry_count, start.retry_elapsed
 
-    def _execute_inline(self, body: RunBody) -> Value | Exception | None:
+    def _execute_inline(self, body: RunBody) -> Exception | None:
         """A plain function that does not block needs no host task, unless it has to be retried."""
         body.context.run(current.set, self._info(body))
         found = self.host.scopes()
@@ -270,9 +276,13 @@ class Bodies:
             if inspect.isawaitable(value):
                 return _NotInline(value)
 
-            return self._written(body, value)
+            written = self._written(body, value)
+            if self.disturbed():
+                return _has_cancelled(body)
+
+            self._propose(body, written)
         except Exception as error:  # handled as any body's error, in its task
-            return error
+            return _has_cancelled(body) if self.disturbed() else error
         except BaseException as error:  # KeyboardInterrupt and its like
             self._fail(error)
         return None
