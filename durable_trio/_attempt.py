@@ -360,7 +360,8 @@ class Attempt:
 
     async def _quiesce(self) -> None:
         """Nothing is left to deliver: start what waits for that, write, and wait for more."""
-        if self.bodies.disturbed():
+        bodies = self.bodies
+        if bodies.requests() > bodies.requested:  # as ``disturbed``, which would be one more call
             await self._disturbed()
             return
 
@@ -371,14 +372,14 @@ class Attempt:
         if self.scheduler.parked and self._inside_hidden():
             return
 
-        self.bodies.start_pending()
-        self._journal.flush(self._await_tree, executing=self.bodies.executing)
+        bodies.start_pending()
+        self._journal.flush(self._await_tree, executing=bodies.executing)
         if self.scheduler.closed:
-            if self.bodies.disturbed():  # by an inline body
+            if bodies.disturbed():  # by an inline one
                 await self._take_back()
             return
 
-        if self._inbox or self.bodies.starved:
+        if self._inbox or bodies.starved:
             return
 
         if self._input_closed and not self.bodies.executing:

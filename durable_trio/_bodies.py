@@ -114,7 +114,6 @@ class Bodies:
         "_mapping",
         "_pending",
         "_proposed",
-        "_requests",
         "_start",
         "_wake",
         "_workers",
@@ -122,6 +121,7 @@ class Bodies:
         "held",
         "host",
         "requested",
+        "requests",
         "starved",
     )
 
@@ -146,9 +146,10 @@ class Bodies:
         self._wake = wake
         self._workers: Workers | None = None
         self.host: Host
-        self._requests: Callable[[], int]
+        self.requests: Callable[[], int]
+        """Tells how often the driver's host task was told to cancel itself."""
         self.requested: int
-        """How often the driver's host task was told to cancel itself before the handler ran in it."""
+        """How often that was before the handler ran in it."""
         self._pending: dict[RunBody, None] = {}
         self._backing_off: dict[RunBody, float] = {}
         self._executing: dict[RunBody, None] = {}
@@ -168,15 +169,15 @@ class Bodies:
 
     def watch(self) -> None:
         """From now on the handler runs in this host task, and inline bodies do."""
-        self._requests = self.host.request_counter()
-        self.requested = self._requests()
+        self.requests = self.host.request_counter()
+        self.requested = self.requests()
 
     def disturbed(self) -> bool:
         """Whether handler or body has told that host task to cancel itself.
 
         Others do so while it waits, and it is torn down then.
         """
-        return self._requests() > self.requested
+        return self.requests() > self.requested
 
     def open(self, group: TaskGroup) -> None:
         """Bodies run in this task group of the host's from now on."""
@@ -277,7 +278,7 @@ class Bodies:
                 return _NotInline(value)
 
             written = self._written(body, value)
-            if self.disturbed():
+            if self.requests() > self.requested:  # as ``disturbed``, which would be one more call
                 return _has_cancelled(body)
 
             self._propose(body, written)
