@@ -5,8 +5,8 @@ closed.
 
  1. The request is read all the time until it ends: a web server that cannot hand over its
     bytes stops reading for all the streams of that connection.
- 2. The response is closed after the request, and no later than ``_LEAVE`` seconds after the
-    attempt has ended: closing it first would have the web server reset the stream.
+ 2. The response is closed after the request, and no later than ``_LEAVE`` seconds after all of
+    it was sent: closing it first would have the web server reset the stream.
  3. When the other side is gone, the attempt is torn down. Web servers may say so by an
     ``OSError`` of ``send``, too.
 """
@@ -33,22 +33,20 @@ _LEAVE: Final = 5.0
 
 
 async def send_answer(answer: Answer, receive: Receive, send: Send) -> None:
-    """A whole response.
+    """A whole response, and the request's body, which is read and dropped.
 
-    The request's body is read to its end first and dropped: a server that answers while
-    it still is being sent has to reset the stream.
+    A Restate server that streams waits for the one before it ends the other: for a whole minute.
     """
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return
-
-        if not message.get("more_body", False):
-            break
-
     with suppress(OSError):
         await _start(send, answer.status, answer.headers)
-        await _body(send, answer.body, more=False)
+        await _body(send, answer.body, more=True)
+        with anyio.move_on_after(_LEAVE):
+            while (message := await receive()).get("more_body", False):
+                pass
+            if message["type"] != "http.request":
+                return
+
+        await _body(send, b"", more=False)
 
 
 async def serve_exchange(
