@@ -189,7 +189,8 @@ class Endpoint:
         """The answer to a request, or the attempt that makes it, to be closed in the end."""
         segments = head.path.split("/")
         name = segments[-1]
-        if name == "health":
+        invoked = len(segments) >= 3 and segments[-3] == "invoke"
+        if name == "health" and not invoked:
             return self._refuse_method("GET", head) or self._answer(200, b"ok")
 
         headers = {bytes(key).lower(): bytes(value) for key, value in head.headers}
@@ -200,7 +201,6 @@ class Endpoint:
                 _log.warning("%s: %s", head.path, error)
                 return self._answer(401, str(error).encode())
 
-        invoked = len(segments) >= 3 and segments[-3] == "invoke"
         if not invoked and name != "discover":
             return self._answer(404, b"there is nothing here; see /discover")
 

@@ -36,7 +36,7 @@ from durable_trio_restate._messages import (
 )
 
 from .asgi import Request, invoked, request_of, respond
-from .peer import start_of
+from .peer import read, start_of
 from .test_identity import SECRET as SECRET
 from .test_identity import public_key, signed
 
@@ -244,6 +244,29 @@ def test_request_and_response(backend: str) -> None:
 
         assert isinstance(sleep, Sleep)
         assert suspended == flat((1,))
+
+    anyio.run(main, backend=backend)
+
+
+def test_any_handler_can_be_invoked(backend: str) -> None:
+    """Whatever it is called: its name is no other route's, and has to be proven as any other."""
+    names = dt.Service("Names")
+    for name in ("health", "discover", "invoke"):
+
+        @names.handler(name=name)
+        async def call(_ctx: dt.Context) -> str:
+            return "invoked"
+
+    signed_only = endpoint([names], identity_keys=[public_key(SECRET)])
+
+    async def main() -> None:
+        for name in names.handlers:
+            async with invoked(endpoint([names]), f"Names/{name}") as request:
+                request.end(start_of())
+                await request.until_ended()
+            assert read(request.body) == [Output(Value(b'"invoked"')), EndMessage()]
+            refused = await respond(signed_only, request_of("POST", f"/invoke/Names/{name}"))
+            assert refused.status == 401
 
     anyio.run(main, backend=backend)
 
