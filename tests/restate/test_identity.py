@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import math
 import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -115,6 +117,55 @@ def test_a_malformed_token(token: bytes) -> None:
     """What is no JWT is refused, never an error of another kind."""
     with pytest.raises(IdentityError, match="does not hold"):
         verify({b"x-restate-signature-scheme": b"v1", b"x-restate-jwt-v1": token})
+
+
+_DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+def encoded(content: bytes) -> bytes:
+    """A part of a token."""
+    return base64.urlsafe_b64encode(content).rstrip(b"=")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"alg":"EdDSA","x":%b}' % _DEEP,
+        b'{"alg":%b}' % (b"9" * 5_000),
+        b'{"alg":["EdDSA"]}',
+        b'{"alg":"none"}',
+        b'{"alg":"\\ud800"}',
+        b'{"alg":"EdDSA","kid":5}',
+        b'{"alg":"EdDSA","crit":["b64"],"b64":false}',
+        b"null",
+        b"\xff",
+        b"",
+    ],
+    ids=range(10),
+)
+def test_an_absurd_header(header: bytes) -> None:
+    """Nobody has signed it, and anybody can send it."""
+    token = b"%b.%b.%b" % (encoded(header), encoded(b"{}"), encoded(bytes(64)))
+    with pytest.raises(IdentityError, match="does not hold"):
+        verify({b"x-restate-signature-scheme": b"v1", b"x-restate-jwt-v1": token})
+
+
+@pytest.mark.parametrize(
+    "claims", [b'{"x":%b}' % _DEEP, b"[]", b"null", b"\xff", b""], ids=range(5)
+)
+def test_absurd_claims(claims: bytes) -> None:
+    """However well they are signed."""
+    token = jwt.api_jws.encode(claims, SECRET, algorithm="EdDSA").encode()
+    with pytest.raises(IdentityError, match="does not hold"):
+        verify({b"x-restate-signature-scheme": b"v1", b"x-restate-jwt-v1": token})
+
+
+@pytest.mark.parametrize("name", ["exp", "nbf", "aud"])
+@pytest.mark.parametrize("value", [None, "x", [1], {}, math.nan, -math.inf, [["/invoke/S/h"]]])
+def test_an_absurd_claim(name: str, value: object) -> None:
+    """It is not what it has to be."""
+    with pytest.raises(IdentityError, match="does not hold"):
+        verify(signed(**{name: value}))
 
 
 def test_a_changed_token() -> None:
