@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, final
 import anyio
 
 from durable_trio._exceptions import DefinitionError, UnknownServiceError
+from durable_trio._failures import spelled_out
 from durable_trio._options import ServiceOptions
 from durable_trio._registry import ServiceRegistry
 
@@ -199,10 +200,10 @@ class Endpoint:
                 self._identity.verify(head.path, headers)
             except IdentityError as error:
                 _log.warning("%s: %s", head.path, error)
-                return self._answer(401, str(error).encode())
+                return self._refuse(401, str(error))
 
         if not invoked and name != "discover":
-            return self._answer(404, b"there is nothing here; see /discover")
+            return self._refuse(404, "there is nothing here; see /discover")
 
         refused = self._refuse_method("POST" if invoked else "GET", head)
         if refused is not None:
@@ -224,6 +225,10 @@ class Endpoint:
         ]
         return Answer(status, headers, body)
 
+    def _refuse(self, status: int, text: str) -> Answer:
+        # A path may hold what has no encoding: that of an event, which comes as JSON.
+        return self._answer(status, spelled_out(text).encode())
+
     def _refuse_method(self, method: str, head: RequestHead) -> Answer | None:
         if head.method == method or (method == "GET" and head.method == "HEAD"):
             return None
@@ -237,7 +242,7 @@ class Endpoint:
         version = manifest_of(accept)
         if version is None:
             text = f"no endpoint manifest of these versions: {accept}. There are versions 2 to 4."
-            return self._answer(415, text.encode())
+            return self._refuse(415, text)
 
         protocol = self.protocol
         if protocol is None:
@@ -248,7 +253,7 @@ class Endpoint:
             )
         except DefinitionError as error:
             _log.error("%s", error)
-            return self._answer(500, str(error).encode())
+            return self._refuse(500, str(error))
 
         return self._answer(200, manifest, manifest_type(version))
 
@@ -256,13 +261,13 @@ class Endpoint:
         try:
             handler = self._registry.find(service, name)
         except UnknownServiceError as error:
-            return self._answer(404, str(error).encode())
+            return self._refuse(404, str(error))
 
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         version = protocol_of(content_type)
         if version is None:
             text = f"no service protocol {content_type!r}. There are versions 5 to 7."
-            return self._answer(415, text.encode())
+            return self._refuse(415, text)
 
         exchange = Exchange(
             handler,

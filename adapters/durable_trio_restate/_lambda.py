@@ -13,6 +13,7 @@ import anyio
 from anyio.from_thread import BlockingPortal
 
 from durable_trio._exceptions import DefinitionError
+from durable_trio._failures import spelled_out
 
 from ._errors import PayloadError
 from ._http import TEXT, Answer
@@ -48,7 +49,7 @@ class LambdaHandler:
             request = read_event(event, _MAX_BODY_SIZE)
         except PayloadError as error:
             headers = [(b"content-type", TEXT.encode()), *self._app.headers]
-            return result_of(error.status, headers, str(error).encode(), {})
+            return result_of(error.status, headers, spelled_out(str(error)).encode(), {})
 
         answer = self._running_portal().call(self._answer, request)
         return result_of(answer.status, answer.headers, answer.body, request.headers)

@@ -41,9 +41,10 @@ def read_event(event: object, limit: int) -> LambdaRequest:
     path = fields.get("path", fields.get("rawPath"))
     method = fields.get("httpMethod") or _at(fields, "requestContext", "http", "method")
     if not isinstance(path, str) or not isinstance(method, str):
+        found = ", ".join(sorted(map(str, fields)))
         raise PayloadError(
             "expected an event with path and httpMethod, as a Restate server sends it and API "
-            f"Gateway and function URLs do, got one with {', '.join(sorted(fields)) or 'nothing'}",
+            f"Gateway and function URLs do, got one with {found or 'nothing'}",
             BAD_REQUEST,
         )
 
@@ -82,7 +83,7 @@ def _headers(fields: Mapping[str, Any]) -> dict[str, str]:
         named = fields.get(source)
         for name, value in cast("dict[str, Any]", named if isinstance(named, dict) else {}).items():
             match value:
-                case []:
+                case None | []:
                     pass
                 case [*_, last]:
                     found[str(name).lower()] = str(last)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import time
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from backports import zstd
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from durable_trio import Context, DefinitionError, Service, sleep
 from durable_trio.abc import Output, Run, Sleep, Value
@@ -200,7 +203,12 @@ def test_an_event_that_cannot_be_answered(
     assert message in body_of(result).decode()
 
 
-@pytest.mark.parametrize("event", [None, [], "x", {}, {"Records": []}, {"httpMethod": "GET"}])
+_OTHER = [{"\ud800": 1}, {5: 1, "a": 2}, {"path": "/", "httpMethod": 5}, {"rawPath": "/"}]
+
+
+@pytest.mark.parametrize(
+    "event", [None, [], "x", {}, {"Records": []}, {"httpMethod": "GET"}, *_OTHER], ids=range(10)
+)
 def test_something_else_than_an_event(function: LambdaHandler, event: object) -> None:
     """A function that is called by something else says what it is for."""
     result = function(event)
@@ -253,7 +261,61 @@ def test_an_endpoint_that_insists_on_streams(backend: str) -> None:
         lambda_handler(endpoint([large], protocol="bidi"), backend=backend)
 
 
+_TEXTS = st.sampled_from(
+    ["", "/", "\ud800", "/invoke/Large/\ud800", "/discover", "POST", V6, "zstd", "%", "=", "AAAA"]
+)
+_ABSURD: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | _TEXTS | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(data=st.data())
+def test_absurd_events(
+    function: LambdaHandler, backend: str, caplog: pytest.LogCaptureFixture, data: st.DataObject
+) -> None:
+    """Whatever is put in place of anything in it, there is a status, also where keys are needed."""
+    caplog.set_level(logging.CRITICAL)
+    kind = data.draw(st.sampled_from(sorted(EVENTS)))
+    event = json.loads(json.dumps(EVENTS[kind]))
+    for _ in range(data.draw(st.integers(1, 3))):
+        part = data.draw(st.sampled_from([event, event, event.get("headers")]))
+        if isinstance(part, dict):
+            names = [*part, "rawPath", "multiValueHeaders", "content-encoding", "accept-encoding"]
+            part[data.draw(st.sampled_from(names))] = data.draw(_ABSURD)
+    answer = data.draw(st.sampled_from([function, signed_function_on(backend)]))(event)
+
+    assert answer["statusCode"] in {200, 400, 401, 404, 405, 413, 415}
+    json.dumps(answer)
+    body_of(answer)
+
+
 # -- identity
+
+
+@cache
+def signed_function_on(backend: str) -> LambdaHandler:
+    """The same function, for those who are trusted."""
+    return lambda_handler(endpoint([large], identity_keys=[public_key(SECRET)]), backend=backend)
+
+
+def test_a_path_that_is_no_text(backend: str) -> None:
+    """It is in what a refusal says of a signature."""
+    event = invocation("Large/\ud800", b"")
+    event["headers"] |= {key.decode(): value.decode() for key, value in signed().items()}
+    result = signed_function_on(backend)(event)
+
+    assert 401 == result["statusCode"]
+    assert b"\\ud800" in body_of(result)
+
+
+def test_a_header_without_a_value(function: LambdaHandler) -> None:
+    """It is not there."""
+    event = {"path": "/discover", "httpMethod": "GET", "headers": {"accept": None}}
+
+    assert 200 == function(event)["statusCode"]
 
 
 def test_an_unsigned_event_is_refused(backend: str) -> None:
