@@ -162,7 +162,7 @@ def test_absurd_claims(claims: bytes) -> None:
 
 @pytest.mark.parametrize("name", ["exp", "nbf", "aud"])
 @pytest.mark.parametrize("value", [None, "x", [1], {}, math.nan, -math.inf, [["/invoke/S/h"]]])
-def test_an_absurd_claim(name: str, value: object) -> None:
+def test_an_absurd_claim(name: str, value: Any) -> None:
     """It is not what it has to be."""
     with pytest.raises(IdentityError, match="does not hold"):
         verify(signed(**{name: value}))
