@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import BAD_REQUEST, PayloadError
+from ._http import accepted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,17 +80,12 @@ def unpack(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
 
 def pack(body: bytes, headers: Mapping[str, str]) -> bytes | None:
     """A response's body, packed; None if it is to be sent as it is."""
-    if len(body) <= _WORTHWHILE or not is_available() or not _accepted(headers):
+    if (
+        len(body) <= _WORTHWHILE
+        or not is_available()
+        or CODING not in accepted(headers.get("accept-encoding", ""))
+    ):
         return None
 
     packed: Any = zstd.compress(body)
     return bytes(packed)
-
-
-def _accepted(headers: Mapping[str, str]) -> bool:
-    for item in headers.get("accept-encoding", "").split(","):
-        name, *parameters = (part.strip().lower() for part in item.split(";"))
-        if name == CODING:
-            return not any(each.replace(" ", "") in {"q=0", "q=0.0"} for each in parameters)
-
-    return False

@@ -22,6 +22,7 @@ from durable_trio.abc import (
 )
 
 from ._errors import UnsupportedFeatureError
+from ._http import accepted
 
 if TYPE_CHECKING:
     from durable_trio.abc import Command, Value, Void
@@ -30,9 +31,9 @@ MIN_PROTOCOL: Final = 5
 MAX_PROTOCOL: Final = 7
 MANIFESTS: Final = (2, 3, 4)
 
-_INVOCATION: Final = re.compile(r"application/vnd\.restate\.invocation\.v(\d{1,3})")
-_MANIFEST: Final = re.compile(r"application/vnd\.restate\.endpointmanifest\.v(\d{1,3})\+json")
-_ANYTHING: Final = frozenset({"", "*/*", "application/*", "application/json"})
+_INVOCATION: Final = re.compile(r"application/vnd\.restate\.invocation\.v([1-9]\d{0,2})")
+_MANIFEST: Final = re.compile(r"application/vnd\.restate\.endpointmanifest\.v([1-9]\d{0,2})\+json")
+_ANYTHING: Final = frozenset({"*/*", "application/*", "application/json"})
 
 _METADATA_SINCE: Final = 6
 _SCOPES_SINCE: Final = 7
@@ -55,9 +56,11 @@ def manifest_of(accept: str) -> int | None:
 
     Whoever accepts anything, a browser say, gets the newest one.
     """
+    if not accept.strip():
+        return max(MANIFESTS)
+
     versions: set[int] = set()
-    for item in accept.split(","):
-        media_type = _media_type(item)
+    for media_type in accepted(accept):
         if media_type in _ANYTHING:
             versions.update(MANIFESTS)
         elif match := _MANIFEST.fullmatch(media_type):

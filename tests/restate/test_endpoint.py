@@ -137,7 +137,9 @@ def test_routes(method: str, path: str, status: int, backend: str) -> None:
     anyio.run(main, backend=backend)
 
 
-@pytest.mark.parametrize("version", ["4", "8", "x", ""])
+@pytest.mark.parametrize(
+    "version", ["0", "1", "2", "3", "4", "8", "9" * 5_000, "06", "-6", "6.0", "6x", "6, x", "x", ""]
+)
 def test_unknown_protocol_versions(version: str, backend: str) -> None:
     """A version that is not spoken is 415, and so is no version at all."""
 

@@ -239,6 +239,17 @@ def test_a_schema_is_not_guessed() -> None:
         (_TYPE.format(1), None),
         (_TYPE.format(5), None),
         ("text/html", None),
+        ("text/html,", None),
+        (",", None),
+        (" ", 4),
+        (f"{_TYPE.format(4)};q=0, {_TYPE.format(3)};v=1;Q=0.01", 3),
+        (f"{_TYPE.format(4)}; q = 0.000", None),
+        ("*/*;q=0", None),
+        (_TYPE.format("4") + "x", None),
+        (_TYPE.format("-4"), None),
+        (_TYPE.format("4" * 5_000), None),
+        ("," * 10_000 + _TYPE.format(2), 2),
+        ("\xff\x00;;==", None),
     ],
 )
 def test_negotiation(accept: str, version: int | None) -> None:
