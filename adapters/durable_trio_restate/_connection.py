@@ -24,7 +24,7 @@ import traceback
 from typing import TYPE_CHECKING, Final, Protocol
 
 from durable_trio._exceptions import NonDeterminismError, UsageError
-from durable_trio._failures import spelled_out
+from durable_trio._failures import described, spelled_out
 from durable_trio._invocation import seed_of
 from durable_trio._outcome import is_usage_error
 from durable_trio.abc import (
@@ -324,7 +324,8 @@ class Connection:
         notification = decode_notification(payload)
         if isinstance(notification, Signal) != (type_ == SIGNAL_TYPE):
             raise ProtocolError(
-                f"a notification of type 0x{type_:04X} answers {notification!r}, which it cannot"
+                f"a notification of type 0x{type_:04X} is a {type(notification).__name__.lower()}'s, "
+                f"which it cannot be"
             )
 
         if isinstance(notification, Signal):
@@ -471,8 +472,7 @@ class Connection:
         return ErrorMessage(
             code=_code_of(end),
             message=_shortened(end.failure.message),
-            # What matters is at its end: where the error was raised.
-            stacktrace=_shortened("".join(traceback.format_exception(end.error))[-_LONGEST_TEXT:]),
+            stacktrace=_traceback_of(end.error),
             related_command_index=index if related is not None else None,
             related_command_name=related.name if related is not None else None,
             related_command_type=command_type(related) if related is not None else None,
@@ -523,6 +523,15 @@ def _code_of(end: AttemptFailed) -> int:
         return UNSUPPORTED_FEATURE
 
     return end.failure.code
+
+
+def _traceback_of(error: BaseException) -> str:
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception as problem:  # what a user's error is made of may fail at anything
+        text = f"<no traceback can be made of it: {described(problem)}>"
+    # What matters is at its end: where the error was raised.
+    return _shortened(text[-_LONGEST_TEXT:])
 
 
 def _shortened(text: str) -> str:

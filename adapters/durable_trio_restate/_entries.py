@@ -361,7 +361,8 @@ def any_notification(payload: bytes) -> Notification:
 
     if signal is None:
         raise ProtocolError(
-            f"a notification names neither a completion nor a signal, but has {result!r}. {REMEDY}",
+            "a notification names neither a completion nor a signal, but has a "
+            f"{type(result).__name__}. {REMEDY}",
             BAD_REQUEST,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import attrs
@@ -303,6 +304,47 @@ def test_violations_end_a_running_attempt(data: bytes) -> None:
     connection.finish(AttemptFailed(Failure(500, "x"), error))
 
     assert read(connection.take_output())[0].code == 571
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_is_wrong_is_not_sent_back(begun: bool) -> None:
+    """A violation is told in a few words, however large the message was."""
+    content = encode_notification(Signal(1, Value(b"\xff" * 4_000_000)))[8:]
+    nameless = encode_notification(Completion(0, Value(b"\xff" * 4_000_000)))[10:]
+    for payload in (content, nameless):
+        connection = Connection(6, "S", "h")
+        connection.receive(start_of(known_entries=1 if begun else 2))
+        if begun:
+            connection.attach(recorder := Recorder())
+        connection.receive(encode_frame(0x8011, payload))
+        if begun:
+            (error,) = recorder.told
+            assert isinstance(error, ProtocolError)
+            connection.finish(AttemptFailed(Failure(500, str(error)), error))
+        told = connection.take_output()
+
+        assert read(told)[0].code in {400, 571}
+        assert len(told) < 4_000
+
+
+class _Unspeakable(SyntaxError):
+    """An error of which no traceback can be made."""
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        raise ValueError("no")
+
+
+def test_an_error_without_a_traceback() -> None:
+    """The attempt's stream ends as any other."""
+    connection, _ = connected()
+    with pytest.raises(ValueError, match="no"):
+        traceback.format_exception(_Unspeakable("x"))
+    connection.finish(AttemptFailed(Failure(500, "x"), _Unspeakable("x")))
+    (error,) = read(connection.take_output())
+
+    assert (error.code, error.message) == (500, "x")
+    assert error.stacktrace == "<no traceback can be made of it: ValueError: no>"
 
 
 def test_half_a_message_at_the_end() -> None:
