@@ -33,6 +33,7 @@ _BYTES: Final = 2
 _FIXED32: Final = 5
 _LONGEST_VARINT: Final = 63
 _LARGEST: Final = (1 << 64) - 1
+_MASK: Final = (1 << 32) - 1
 
 _SMALL: Final = tuple(bytes([number]) for number in range(128))
 
@@ -233,6 +234,12 @@ def uint(attribute: str, number: int) -> Field:
     """A number, 0 if it is missing."""
     tag = tag_of(number, _VARINT)
     return Field(attribute, lambda value: tag + varint(value), {number << 3: _same}, default=0)
+
+
+def uint32(attribute: str, number: int) -> Field:
+    """A number of 32 bits, 0 if it is missing. Of a larger one the lower bits, as in protobuf."""
+    reads = {number << 3: _MASK.__and__}
+    return attrs.evolve(uint(attribute, number), reads=reads)
 
 
 def optional_uint(attribute: str, number: int) -> Field:
@@ -498,7 +505,7 @@ def _decode_value(data: bytes) -> Value:
 
 
 VALUE: Final = Opaque(Value, _encode_value, _decode_value)
-FAILURE: Final = Codec(Failure, uint("code", 1), text("message", 2), pairs("metadata", 3))
+FAILURE: Final = Codec(Failure, uint32("code", 1), text("message", 2), pairs("metadata", 3))
 VOID_RESULT: Final = Codec(Void)
 STATE_KEYS: Final = Codec(StateKeys, names("keys", 1))
 INVOCATION_ID: Final = Opaque(

@@ -357,6 +357,13 @@ def test_unknown_fields_are_skipped() -> None:
     assert decode_command(0x0411, unknown[:3] + known + unknown[3:]) == Run(1, "hash")
 
 
+def test_a_code_has_32_bits() -> None:
+    """Of one with more the lower ones count, as they do to protobuf: a failure of ours has no other."""
+    failure = bytes.fromhex("0801 3206 08 f483808010")
+
+    assert decode_notification(failure) == Completion(1, Failure(500, ""))
+
+
 def test_text_is_utf8() -> None:
     """A text that is not UTF-8 is refused; the name of a state entry may be any bytes."""
     with pytest.raises(ProtocolError, match="UTF-8"):
