@@ -16,7 +16,7 @@ now. It appends nothing and knows no task.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -48,24 +48,28 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Command)
 
+_Read: TypeAlias = GetState | GetEagerState | GetStateKeys | GetEagerStateKeys
+
 _NOTHING: Final[AbstractSet[int]] = frozenset()
 
 
-def _same_sleep(recorded: Sleep, now: Sleep) -> bool:
-    return recorded.name == now.name and recorded.completion_id == now.completion_id
+def _same_name(recorded: Command, now: Command) -> bool:
+    return recorded.name == now.name
 
 
 def _same_send(recorded: OneWayCall, now: OneWayCall) -> bool:
     return attrs.evolve(recorded, invoke_time=now.invoke_time) == now
 
 
-def _same_name_and_key(recorded: GetEagerState | GetState, now: GetEagerState | GetState) -> bool:
-    return recorded.key == now.key and recorded.name == now.name
+def _same_read(recorded: GetEagerState | GetState, now: GetEagerState | GetState) -> bool:
+    return recorded.key == now.key and _same_question(recorded, now)
 
 
-def _same_name(
-    recorded: GetEagerStateKeys | GetStateKeys, now: GetEagerStateKeys | GetStateKeys
-) -> bool:
+def _same_question(recorded: _Read, now: _Read) -> bool:
+    # What was read eagerly is not compared: the code may have written since, in an earlier attempt.
+    if isinstance(recorded, GetState | GetStateKeys) and type(recorded) is type(now):
+        return recorded == now
+
     return recorded.name == now.name
 
 
@@ -75,12 +79,12 @@ def _always(_recorded: Input, _now: Input) -> bool:
 
 _COMPARED: Final[dict[type, Callable[..., bool]]] = {
     Input: _always,
-    Sleep: _same_sleep,
+    Sleep: _same_name,
     OneWayCall: _same_send,
-    GetState: _same_name_and_key,
-    GetEagerState: _same_name_and_key,
-    GetStateKeys: _same_name,
-    GetEagerStateKeys: _same_name,
+    GetState: _same_read,
+    GetEagerState: _same_read,
+    GetStateKeys: _same_question,
+    GetEagerStateKeys: _same_question,
 }
 """Commands that are not compared by all their fields."""
 

@@ -72,11 +72,13 @@ def matches(recorded: Any, now: Any, *, check_payloads: bool) -> bool:
         return False
 
     ignored = {
-        "Sleep": {"wake_up_time"},
+        "Sleep": {"wake_up_time", "completion_id"},
         "OneWayCall": {"invoke_time"},
         "GetState": {"completion_id", "result"},
         "GetStateKeys": {"completion_id", "keys"},
     }.get(kinds[0], set())
+    if type(recorded) is type(now) and hasattr(now, "completion_id") and kinds[0] != "Sleep":
+        ignored = ignored - {"completion_id"}
     if not check_payloads:
         ignored = ignored | {"parameter", "content"}
     seen = [
