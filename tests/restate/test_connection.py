@@ -312,10 +312,10 @@ def test_what_is_wrong_is_not_sent_back(begun: bool) -> None:
     content = encode_notification(Signal(1, Value(b"\xff" * 4_000_000)))[8:]
     nameless = encode_notification(Completion(0, Value(b"\xff" * 4_000_000)))[10:]
     for payload in (content, nameless):
-        connection = Connection(6, "S", "h")
+        connection, recorder = Connection(6, "S", "h"), Recorder()
         connection.receive(start_of(known_entries=1 if begun else 2))
         if begun:
-            connection.attach(recorder := Recorder())
+            connection.attach(recorder)
         connection.receive(encode_frame(0x8011, payload))
         if begun:
             (error,) = recorder.told

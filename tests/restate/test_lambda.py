@@ -279,12 +279,12 @@ def test_absurd_events(
     """Whatever is put in place of anything in it, there is a status, also where keys are needed."""
     caplog.set_level(logging.CRITICAL)
     kind = data.draw(st.sampled_from(sorted(EVENTS)))
-    event = json.loads(json.dumps(EVENTS[kind]))
+    event = EVENTS[kind] | {"headers": EVENTS[kind]["headers"].copy()}
+    parts: list[dict[str, Any]] = [event, event["headers"]]
     for _ in range(data.draw(st.integers(1, 3))):
-        part = data.draw(st.sampled_from([event, event, event.get("headers")]))
-        if isinstance(part, dict):
-            names = [*part, "rawPath", "multiValueHeaders", "content-encoding", "accept-encoding"]
-            part[data.draw(st.sampled_from(names))] = data.draw(_ABSURD)
+        part = data.draw(st.sampled_from(parts))
+        names = [*part, "rawPath", "multiValueHeaders", "content-encoding", "accept-encoding"]
+        part[data.draw(st.sampled_from(names))] = data.draw(_ABSURD)
     answer = data.draw(st.sampled_from([function, signed_function_on(backend)]))(event)
 
     assert answer["statusCode"] in {200, 400, 401, 404, 405, 413, 415}
