@@ -97,25 +97,26 @@ def others(value: Any) -> Iterator[Any]:
         yield value + 1
         yield "a name"
     elif isinstance(value, tuple):
-        yield value[:-1]
-        yield (*value, *value)
-        if len(value) > 1:
-            yield value[::-1]
+        several: tuple[Any, ...] = value
+        yield several[:-1]
+        yield several * 2
+        if len(several) > 1:
+            yield several[::-1]
     elif isinstance(value, Value):
         yield Value(value.content + b"x")
         yield VOID
         yield Failure(500, "x")
     else:
-        for field in attrs.fields(type(value)):
-            for other in others(getattr(value, field.name)):
-                yield attrs.evolve(value, **{field.name: other})
+        for _, other in changed(value):
+            yield other
 
 
-def changed(command: Command) -> Iterator[tuple[str, Command]]:
-    """The command with another value in one field, and which."""
-    for field in attrs.fields(type(command)):
-        for other in others(getattr(command, field.name)):
-            yield field.name, attrs.evolve(command, **{field.name: other})
+def changed(value: Any) -> Iterator[tuple[str, Any]]:
+    """An object with another value in one field, and which."""
+    kind: Any = type(value)
+    for field in attrs.fields(kind):
+        for other in others(getattr(value, field.name)):
+            yield field.name, attrs.evolve(value, **{field.name: other})
 
 
 def matches(recorded: Command, now: Command, *, check_payloads: bool = True) -> bool:

@@ -7,8 +7,9 @@ itself; a part of it is recorded, the rest arrives. Then bytes of the stream are
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import attrs
@@ -23,6 +24,8 @@ from durable_trio.abc import (
     Command,
     Completion,
     Entry,
+    GetEagerState,
+    GetEagerStateKeys,
     Input,
     InvocationId,
     Notification,
@@ -34,11 +37,14 @@ from durable_trio.abc import (
     Value,
 )
 from durable_trio_restate import endpoint
+from durable_trio_restate._entries import FIRST_COMMAND, FIRST_NOTIFICATION, decode_command
 from durable_trio_restate._frames import Frame, FrameBuffer, encode_frame
 from durable_trio_restate._messages import (
+    CONTROL_CODECS,
     EndMessage,
     ErrorMessage,
     ProposeRunCompletionAckMessage,
+    ProposeRunCompletionMessage,
     encode_control,
 )
 
@@ -46,7 +52,9 @@ from .asgi import invoked
 from .peer import commands_of, encode_entry, read, start_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+T = TypeVar("T")
 
 VERSIONS = (5, 6, 7)
 LAST = (EndMessage, AwaitTree, ErrorMessage)
@@ -54,7 +62,55 @@ CODES = {400, 570, 571}
 CODES_OF_CONTENT = ("SerializationError", "an invocation without input")
 """What is no mistake in the protocol but in what it carries; code 500."""
 
+UNKNOWN_TYPES = (0x0001, 0x0004, 0x0008, 0x03FF, 0x040F, 0x0415, 0x7FFF, 0x8000, 0x8010, 0xFBFE)
+UNKNOWN_TYPES += (0xFC00, 0xFFFF)
+LENGTHS = (0, 1, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF)
+NEUTRAL = tuple(
+    map(
+        bytes.fromhex,
+        (
+            "f80701",  # a number
+            "fa070161",  # bytes
+            "fa07fc070a" + "ff" * 1019,  # many
+            "fd0700000000",  # 32 bits
+            "f9070000000000000000",  # 64 bits
+            "f807ffffffffffffffffff01",  # the largest number
+        ),
+    )
+)
+"""Fields that only a later version knows."""
+WRONG = tuple(
+    map(
+        bytes.fromhex,
+        (
+            "80" * 11 + "01",  # a number that does not end in time
+            "08" + "ff" * 9 + "7f",  # of more than 64 bits
+            "88",  # cut off
+            "0affffffff0f61",  # bytes that are not there
+            "0afeffffffffffffffff01",  # and more of them than there can be
+            "6202c328",  # a name that is no UTF-8
+            "1a01ff",  # another text
+            "0bff",  # a group
+            "0f",  # a wire type that there is not
+            "00",  # a field without a number
+            "320708ffffffffff7f",  # a failure with an absurd code
+            "6a00",  # a void result
+            "f803",  # cut off within a field of a later version
+        ),
+    )
+)
+"""Fields, or what passes for such."""
+
+executed: Counter[str] = Counter()
+"""How often each body was, in one attempt."""
+
 everything = dt.Workflow("Everything")
+
+
+def body(name: str) -> str:
+    """A step."""
+    executed[name] += 1
+    return name
 
 
 @everything.main
@@ -62,7 +118,11 @@ async def wait(ctx: dt.WorkflowContext) -> None:
     """Wait for all there is, in two branches and in one."""
 
     async def first() -> None:
-        await dt.gather(ctx.run(len, "four", name="a"), ctx.timer(60))
+        await dt.gather(
+            ctx.run(body, "a", name="a"),
+            ctx.run(body, "b", name="b", on_thread=False),
+            ctx.timer(60),
+        )
         await ctx.call(dt.remote("S", "h", input=int, output=int), 1)
 
     async with dt.open_nursery() as nursery:
@@ -93,6 +153,8 @@ def answers(command: Command) -> Iterator[Notification]:
             result = VOID
         elif type(command).__name__ == "GetStateKeys":
             result = StateKeys(("lazy", "x"))
+        elif isinstance(command, Run):
+            result = Value(b'"done"')
         yield Completion(completion_id, result)
 
 
@@ -132,6 +194,11 @@ def stream(version: int, recorded: int) -> bytes:
     return start_of(*entries[:recorded], partial_state=True) + b"".join(arriving)
 
 
+def one_of(choices: Sequence[T], place: float) -> T:
+    """One of them, by a place from 0 to 1."""
+    return choices[int(place * (len(choices) - 1))]
+
+
 @attrs.frozen
 class Change:
     """Something that is done to a stream, at a place from 0 to 1."""
@@ -146,6 +213,20 @@ class Change:
         at = int(self.place * len(stream))
         end = min(len(stream), at + int(self.other * 40))
         match self.kind:
+            case "bit":
+                flipped = bytes([each ^ 1 << int(self.other * 7) for each in stream[at : at + 1]])
+                return stream[:at] + flipped + stream[at + 1 :]
+            case "field":
+                return stream[:at] + one_of(WRONG, self.other) + stream[at:]
+            case "length":
+                starts = [0]
+                while starts[-1] + 8 <= len(stream):
+                    start = starts[-1]
+                    starts.append(start + 8 + int.from_bytes(stream[start + 4 : start + 8], "big"))
+                at = one_of(starts, self.place) + 4
+                return (
+                    stream[:at] + one_of(LENGTHS, self.other).to_bytes(4, "big") + stream[at + 4 :]
+                )
             case "replace":
                 return stream[:at] + self.data + stream[at + len(self.data) :]
             case "insert":
@@ -159,14 +240,20 @@ class Change:
 
     def on_frames(self, frames: list[Frame]) -> list[Frame]:
         """Other frames, each of them whole: moved, said twice, left out, of another type."""
-        if not frames:
+        if not frames or self.kind == "length":
             return frames
 
         at, to = (int(place * (len(frames) - 1)) for place in (self.place, self.other))
         one = frames[at]
         rest = [*frames[:at], *frames[at + 1 :]]
         match self.kind:
-            case "replace":
+            case "type":
+                other = one._replace(type=one_of(UNKNOWN_TYPES, self.other), flags=0xFFFF)
+                return [*frames[:at], other, *rest[at:]]
+            case "field":
+                payload = one.payload + one_of(WRONG, self.other)
+                return [*frames[:at], one._replace(payload=payload), *rest[at:]]
+            case "replace" | "bit":
                 return [*frames[:at], one._replace(payload=self.on_bytes(one.payload)), *rest[at:]]
             case "insert":
                 return [*frames[:at], one._replace(type=frames[to].type), *rest[at:]]
@@ -180,7 +267,9 @@ class Change:
 
 CHANGES = st.builds(
     Change,
-    st.sampled_from(["replace", "insert", "delete", "repeat", "move"]),
+    st.sampled_from(
+        ["replace", "insert", "delete", "repeat", "move", "bit", "field", "length", "type"]
+    ),
     st.floats(0, 1),
     st.floats(0, 1),
     st.binary(min_size=1, max_size=12),
@@ -202,6 +291,8 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 def answered(data: bytes, version: int, backend: str, piece: int) -> list[Any]:
     """What the endpoint answers to a stream that comes in pieces and then ends."""
+
+    executed.clear()
 
     async def main() -> bytes:
         async with invoked(app, "Everything/wait", version=version) as request:
@@ -247,6 +338,65 @@ def test_a_changed_stream(backend: str, version: int, data: st.DataObject) -> No
             changed = change.on_bytes(changed)
     said = answered(changed, version, backend, data.draw(st.sampled_from([1 << 20, 64, 7])))
 
-    assert isinstance(said[-1], LAST)
-    if isinstance(said[-1], ErrorMessage):
-        assert said[-1].code in CODES or said[-1].message.startswith(CODES_OF_CONTENT)
+    *before, last = said
+    assert isinstance(last, LAST)
+    assert not any(isinstance(each, LAST) for each in before)
+    if isinstance(last, ErrorMessage):
+        assert last.code in CODES or last.message.startswith(CODES_OF_CONTENT)
+    assert max(executed.values(), default=0) <= 1
+    proposed = Counter(
+        each.completion_id for each in before if isinstance(each, ProposeRunCompletionMessage)
+    )
+    assert max(proposed.values(), default=0) <= 1
+    sent = [each for each in before if isinstance(each, Command)]
+    if sent:
+        check_ids(recorded_in(changed), sent)
+
+
+def recorded_in(stream: bytes) -> list[Command]:
+    """The commands of the journal that an attempt has begun with."""
+    buffer = FrameBuffer()
+    buffer.feed(stream)
+    start = buffer.next()
+    assert start is not None
+    entries = [buffer.next() for _ in range(CONTROL_CODECS[0].decode(start.payload).known_entries)]
+    return [
+        decode_command(each.type, each.payload)
+        for each in entries
+        if each is not None and FIRST_COMMAND <= each.type < FIRST_NOTIFICATION
+    ]
+
+
+def check_ids(recorded: list[Command], sent: list[Command]) -> None:
+    """What is sent goes on where the journal ends: nothing is there twice, nothing is left out."""
+    following = 1
+    for command in [*recorded, *sent]:
+        fields = ("invocation_id_completion", "completion_id")
+        ids = [getattr(command, field) for field in fields if hasattr(command, field)]
+        if command in sent:
+            assert ids == list(range(following, following + len(ids)))
+        following += len(ids) or isinstance(command, GetEagerState | GetEagerStateKeys)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20
+)
+@given(data=st.data())
+def test_what_changes_nothing(backend: str, version: int, data: st.DataObject) -> None:
+    """Flags, fields of a later version, and how a stream is cut into pieces: the end is the same."""
+    entries = journal(version)
+    runs = {entry.completion_id for entry in entries if isinstance(entry, Run)}
+    done = [isinstance(each, Completion) and each.completion_id in runs for each in entries]
+    # What a body does and what the server says to it are two things at once.
+    bodies = len(done) - done[::-1].index(True)
+    bare = stream(version, data.draw(st.integers(bodies, len(entries))))
+    frames = [
+        encode_frame(each.type, each.payload + data.draw(st.sampled_from((b"", *NEUTRAL))), flags)
+        for each in frames_of(bare)
+        for flags in (data.draw(st.integers(0, 0xFFFF)),)
+    ]
+    expected = answered(bare, version, backend, 1 << 20)[-1]
+    pieces = data.draw(st.sampled_from([1 << 20, 1000, 7, 1]))
+
+    assert answered(b"".join(frames), version, backend, pieces)[-1] == expected
