@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import attrs
 import pytest
@@ -113,8 +113,7 @@ def others(value: Any) -> Iterator[Any]:
 
 def changed(value: Any) -> Iterator[tuple[str, Any]]:
     """An object with another value in one field, and which."""
-    kind: Any = type(value)
-    for field in attrs.fields(kind):
+    for field in attrs.fields(cast("Any", value.__class__)):
         for other in others(getattr(value, field.name)):
             yield field.name, attrs.evolve(value, **{field.name: other})
 
