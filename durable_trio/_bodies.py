@@ -234,6 +234,9 @@ class Bodies:
 
         pending, self._pending = self._pending, {}
         for body in pending:
+            if body.over:
+                continue  # its result came before it was asked for
+
             if self._first:
                 self._first = False
                 self._continue(body)

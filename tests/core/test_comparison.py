@@ -97,7 +97,7 @@ def others(value: Any) -> Iterator[Any]:
         yield value + 1
         yield "a name"
     elif isinstance(value, tuple):
-        several: tuple[Any, ...] = value
+        several = cast("tuple[Any, ...]", value)
         yield several[:-1]
         yield several * 2
         if len(several) > 1:
@@ -113,7 +113,7 @@ def others(value: Any) -> Iterator[Any]:
 
 def changed(value: Any) -> Iterator[tuple[str, Any]]:
     """An object with another value in one field, and which."""
-    for field in attrs.fields(cast("Any", value.__class__)):
+    for field in attrs.fields(value.__class__):
         for other in others(getattr(value, field.name)):
             yield field.name, attrs.evolve(value, **{field.name: other})
 

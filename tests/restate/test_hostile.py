@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import durable_trio as dt
 from durable_trio.abc import (
     VOID,
+    AwaitKind,
     AwaitTree,
     Command,
     Completion,
@@ -421,3 +422,28 @@ def test_what_changes_nothing(backend: str, version: int, data: st.DataObject) -
     pieces = data.draw(st.sampled_from([1 << 20, 1000, 7, 1]))
 
     assert answered(b"".join(frames), version, backend, pieces)[-1] == expected
+
+
+@pytest.mark.parametrize("version", [5, 6])
+@pytest.mark.parametrize("on_thread", [True, False])
+def test_an_answer_before_the_question(backend: str, version: int, on_thread: bool) -> None:
+    """A run whose result comes before it was asked for is not executed any more."""
+    early = dt.Service("Early")
+    executed.clear()
+
+    @early.handler
+    async def run(ctx: dt.Context) -> None:
+        assert await ctx.run(body, "a", on_thread=on_thread) == "early"
+        await ctx.awakeable(str).future
+
+    async def main() -> None:
+        async with invoked(endpoint([early]), "Early/run", version=version) as request:
+            request.end(start_of() + encode_entry(Completion(1, Value(b'"early"'))))
+            await request.until_ended()
+        assert read(request.body) == [
+            Run(1, "body"),
+            AwaitTree(AwaitKind.FIRST_COMPLETED, signals=(1, 17)),
+        ]
+
+    anyio.run(main, backend=backend)
+    assert not executed
