@@ -50,8 +50,9 @@ from ._journal._cursor import Cursor
 from ._journal._entries import CANCEL_SIGNAL, Failure, Input, Output, Sleep, Value
 from ._journal._mismatch import Mismatch, branch_of, report
 from ._ledger import Ledger, awaited
+from ._mistakes import mistake
 from ._options import ServiceOptions
-from ._outcome import Retry, outcome_of_error, retry_failure
+from ._outcome import Retry, is_usage_error, outcome_of_error, retry_failure
 from ._scheduler import Pause, Scheduler, is_fatal
 from ._source import call_site, is_inside, native_context_managers, where
 from ._task import DurableTask, TaskState, running_task
@@ -516,6 +517,9 @@ class Attempt:
             outcome = Retry(problem)
 
         if isinstance(outcome, Retry):
+            if not is_usage_error(outcome.error):
+                wrong = mistake(outcome.error, self._host.name)
+                outcome = outcome if wrong is None else Retry(wrong)
             self._error, self._retry_after = outcome.error, outcome.retry_after
             self.scheduler.close()
             return

@@ -31,6 +31,7 @@ import attrs
 from ._exceptions import RetryableError, SerializationError, TerminalError, UsageError
 from ._failures import described, failure, failure_of
 from ._journal._entries import Completion, Failure, Signal, Value
+from ._mistakes import mistake_in_step
 from ._outcome import retry_after
 from ._run import RunInfo
 from ._scheduler import is_fatal
@@ -334,6 +335,14 @@ class Bodies:
             except Exception as raised:  # any other error of a body is retried
                 if body.over:
                     raise
+
+                mistake = None
+                if not body.in_thread:
+                    mistake = mistake_in_step(raised, self.host.name, body.name)
+                if mistake is not None:
+                    self._fail(mistake)
+                    self._wake()
+                    return None
 
                 error = None
                 failed, meant = self._mapped(raised)

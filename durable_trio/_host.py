@@ -14,7 +14,7 @@ the same attributes; ``current_host`` finds the one that runs.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self
 
 import anyio
 import sniffio
@@ -69,6 +69,11 @@ class Parking(Protocol):
 
 class Host(Protocol):
     """What the attempt needs of a host."""
+
+    @property
+    def name(self) -> Literal["trio", "asyncio"]:
+        """What it is called."""
+        ...
 
     @property
     def cancelled_type(self) -> type[BaseException]:
@@ -225,6 +230,8 @@ class AsyncioTasks:
 class TrioHost:
     """trio, through its ``lowlevel`` module."""
 
+    name: Final = "trio"
+
     def __init__(self) -> None:
         import outcome
         import trio
@@ -287,6 +294,7 @@ class TrioHost:
 class AsyncioHost:
     """asyncio, with anyio's cancel scopes on it."""
 
+    name: Final = "asyncio"
     cancelled_type: type[BaseException] = asyncio.CancelledError
     hidden: tuple[type, ...] = (asyncio.Timeout, asyncio.TaskGroup)
     harmless_answer: object = None
