@@ -17,6 +17,7 @@ stepped, what it does at quiescence, and how the attempt ends. It knows no adapt
 from __future__ import annotations
 
 import contextvars
+import logging
 import math
 from collections import deque
 from contextlib import AsyncExitStack
@@ -66,6 +67,8 @@ if TYPE_CHECKING:
     from ._host import Parking
     from ._journal._entries import AwaitTree, Notification
     from .abc import Clock, Journal
+
+_log = logging.getLogger("durable_trio")
 
 BUDGET: Final = 512
 """Steps after which a long replay lets the host's other tasks run."""
@@ -264,6 +267,7 @@ class Attempt:
             start_timer=self.start_timer,
             fail=self._fail,
             leave=self._may_leave,
+            forgotten=self._forgotten,
             watch=bool(self._host.hidden),
         )
         self.ledger: Ledger = Ledger(
@@ -473,6 +477,19 @@ class Attempt:
         if self._error is None and not self.scheduler.closed:
             self._error = error
             self.scheduler.close()
+
+    def _forgotten(self, task: DurableTask, futures: list[DurableFuture[Any]]) -> None:
+        if not self._cursor.replaying:
+            _log.warning(
+                "%s/%s (%s): nobody has awaited %s of %s, and it is cancelled now that this has ended. "
+                "Put `await` in front of it, or say that it is meant: .detach() lets it go on, "
+                ".cancel() ends it, and ctx.send is not waited for.",
+                self.start.service,
+                self.start.handler,
+                self.start.invocation_id,
+                ", ".join(repr(future.name) for future in futures),
+                repr(task.path) if task.path else "the handler",
+            )
 
     def _diverged(self, mismatch: Mismatch) -> BaseException:
         running = self.scheduler.running

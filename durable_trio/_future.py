@@ -82,6 +82,7 @@ class DurableFuture(Generic[T_co]):
         "_value",
         "_waiters",
         "_waits_when_cancelled",
+        "_wanted",
         "name",
     )
 
@@ -111,6 +112,8 @@ class DurableFuture(Generic[T_co]):
         """The task that has waited for longest. Nearly always it is the only one."""
         self._waiters: dict[object, Callable[[], object]] | None = None
         """Those that came after it."""
+        self._wanted = False
+        """Whether anybody ever waited for it."""
         self._inputs: Collection[DurableFuture[Any]] = ()
         self._depth: int
         self._kind: AwaitKind | None = None
@@ -238,6 +241,7 @@ class DurableFuture(Generic[T_co]):
 
     def _subscribe(self, key: object, tell: Callable[[], object]) -> None:
         """Call ``tell`` when the future ends, at once if it has."""
+        self._wanted = True
         if not self._open:
             tell()
         elif self._waiters is None:
@@ -259,6 +263,11 @@ class DurableFuture(Generic[T_co]):
 
         self._unsubscribe(task)
         return True
+
+    @property
+    def _forgotten(self) -> bool:
+        """Whether it has an effect that ends with it, and nobody ever waited for it."""
+        return self._cancel_operation is not None and not self._wanted
 
     def _move_to(self, scope: CancelScope | None) -> None:
         """Make it end with another scope, or with none."""
@@ -319,6 +328,7 @@ class DurableFuture(Generic[T_co]):
 
     def _park(self, task: DurableTask) -> Generator[Trap, Any, None]:
         """Wait for the end; interruptible unless ``holds``."""
+        self._wanted = True
         if self._first is None and not self._waiters:
             self._first = task
         else:

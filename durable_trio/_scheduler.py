@@ -63,6 +63,8 @@ class Scheduler:
     leave: Callable[[DurableTask], bool]
     """Asked when a task gives the baton to another one, or ends. False: the attempt has just been
     failed, and this task has to unwind before any other (it holds something native)."""
+    forgotten: Callable[[DurableTask, list[DurableFuture[Any]]], None]
+    """Told of the operations that end with their task and that nobody ever waited for."""
 
     watch: bool = False
     """Whether ``parked`` is kept."""
@@ -264,6 +266,10 @@ class Scheduler:
             task.on_end(task, value, error)
             return
 
+        if error is None and task.root_scope._pending and not task.root_scope._effective:
+            forgotten = [future for future in task.root_scope._pending if future._forgotten]
+            if forgotten:
+                self.forgotten(task, forgotten)
         held = task.root_scope._end()
         waiting = len(held)
         if not waiting:

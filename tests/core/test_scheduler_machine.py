@@ -99,6 +99,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             start_timer=_no_timer,
             fail=_no_failure,
             leave=lambda _: True,
+            forgotten=lambda *_: None,
         )
         holder = self._spawn(Group(CancelScope()), parent=None)
         self.groups = [Group(CancelScope()) for _ in range(2)]
