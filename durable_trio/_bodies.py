@@ -35,7 +35,7 @@ from ._mistakes import mistake_in_step
 from ._outcome import retry_after
 from ._run import RunInfo
 from ._scheduler import is_fatal
-from ._source import defined_at, raised_at
+from ._source import defined_at, exc_info, raised_at
 from ._task import current
 from ._workers import Workers
 
@@ -321,6 +321,7 @@ class Bodies:
                 self._wake()
 
     async def _result(self, body: RunBody, error: Exception | None) -> Value | Failure | None:
+        told = ""
         while True:
             current.set(self._info(body))
             began = self._clock.now()
@@ -357,14 +358,20 @@ class Bodies:
 
                 asked = retry_after(failed)
                 delay = body.policy.delay(body.retries) if asked is None else asked
+                start = self._start
                 _log.warning(
-                    "run %s of %s failed %d times and is tried again in %.3g s: %s",
-                    body.name,
-                    self._start.invocation_id,
+                    "%s/%s (%s): try %d of the run %r failed: %s; the next one in %.3g s",
+                    start.service,
+                    start.handler,
+                    start.invocation_id,
                     body.retries,
-                    delay,
+                    body.name,
                     described(failed),
+                    delay,
+                    # The same failure again and again needs its traceback once.
+                    exc_info=exc_info(failed) if described(failed) != told else None,
                 )
+                told = described(failed)
             await self._back_off(body, delay)
             body.elapsed += delay
 

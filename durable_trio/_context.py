@@ -567,12 +567,17 @@ class ObjectSharedContext(Context):
         is known at once. ``SerializationError`` for an entry that does not fit ``type``.
         """
         serde = serde_for(type)
-        return self._read_state(
-            name,
-            lambda result: (
-                default if isinstance(result, Void) else serde.deserialize(content_of(result))
-            ),
-        )
+
+        def decode(result: Any) -> Any:
+            if isinstance(result, Void):
+                return default
+
+            try:
+                return serde.deserialize(content_of(result))
+            except SerializationError as exc:
+                raise SerializationError(f"the state entry {name!r}: {exc}") from exc
+
+        return self._read_state(name, decode)
 
     def keys(self) -> DurableFuture[list[str]]:
         """The names of all state entries, sorted."""
@@ -601,7 +606,10 @@ class ObjectContext(ObjectSharedContext):
         the value has to be plain JSON. ``SerializationError`` for one that cannot be encoded.
         """
         task = self._attempt.running_task("ctx.set")
-        content = serde_for(type).serialize(value)
+        try:
+            content = serde_for(type).serialize(value)
+        except SerializationError as exc:
+            raise SerializationError(f"the state entry {name!r}: {exc}{_typed(type)}") from exc
         self._attempt.ledger.issue(SetState(name, content, task.entry_name("")))
         self._state.set(name, content)
 
@@ -700,6 +708,11 @@ def current_context() -> Context:
     """The context of the handler that is running. ``NotDurableTaskError`` where none is."""
     context: Context = running_task("current_context").scheduler.handler_context
     return context
+
+
+def _typed(annotation: Any) -> str:
+    """What helps, after a value that no type was given for."""
+    return " (ctx.set takes it as type=)" if annotation is Any else ""
 
 
 def _invocation_id(result: Any) -> str:

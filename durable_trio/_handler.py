@@ -139,11 +139,20 @@ class Handler(Generic[C_contra, P, O_co]):
         if not values and self.input_required:
             raise UsageError(f"{self._label} takes {self._expected_input} and none was given")
 
-        return self.input_serde.serialize(values[0]) if values else NO_INPUT
+        if not values:
+            return NO_INPUT
+
+        try:
+            return self.input_serde.serialize(values[0])
+        except SerializationError as exc:
+            raise SerializationError(f"the input of {self._label}: {exc}") from exc
 
     def decode_output(self, body: bytes, /) -> O_co:
         """The value it returned to a caller. ``SerializationError`` if it does not fit."""
-        return cast("O_co", self.output_serde.deserialize(body))
+        try:
+            return cast("O_co", self.output_serde.deserialize(body))
+        except SerializationError as exc:
+            raise SerializationError(f"what {self._label} returned: {exc}") from exc
 
     # -- as a callee
 

@@ -13,8 +13,10 @@ import sys
 import sysconfig
 import traceback
 from pathlib import Path
-from types import MethodType
+from types import MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, cast
+
+from ._exceptions import DurableTrioError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -102,6 +104,32 @@ def raised_at(error: BaseException) -> str:
             return f"{frame.f_code.co_filename}:{number}"
 
     return ""
+
+
+def exc_info(
+    error: BaseException,
+) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    """An error as logging takes it, without the frames of this package that say nothing to a user.
+
+    Of an error that was raised in here on purpose no frame of ours is kept, of another one those
+    below the user's: they show what went wrong. Where nobody else's is, all are kept.
+    """
+    trail: list[TracebackType] = []
+    current = error.__traceback__
+    while current is not None:
+        trail.append(current)
+        current = current.tb_next
+    theirs = [not each.tb_frame.f_code.co_filename.startswith(_PACKAGE) for each in trail]
+    if not any(theirs):
+        return type(error), error, error.__traceback__
+
+    first = theirs.index(True)
+    shown: TracebackType | None = None
+    for index in range(len(trail) - 1, first - 1, -1):
+        if theirs[index] or not isinstance(error, DurableTrioError):
+            each = trail[index]
+            shown = TracebackType(shown, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return type(error), error, shown
 
 
 def is_inside(coroutine: Coroutine[Any, Any, Any], kinds: tuple[type, ...]) -> bool:

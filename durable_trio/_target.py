@@ -27,7 +27,7 @@ from typing import (
 
 import attrs
 
-from ._exceptions import UsageError
+from ._exceptions import SerializationError, UsageError
 from ._names import check_handler_name, check_service_name
 from .serde import serde_for
 
@@ -162,11 +162,24 @@ class RemoteHandler(Generic[P, O_co]):
                 "takes none"
             )
 
-        return self.input_serde.serialize(values[0]) if values else NO_INPUT
+        if not values:
+            return NO_INPUT
+
+        try:
+            return self.input_serde.serialize(values[0])
+        except SerializationError as exc:
+            raise SerializationError(
+                f"the input of {self.service_name}/{self.handler_name}: {exc}"
+            ) from exc
 
     def decode_output(self, body: bytes, /) -> O_co:
         """The value that a call returned. ``SerializationError`` if it does not fit."""
-        return cast("O_co", self.output_serde.deserialize(body))
+        try:
+            return cast("O_co", self.output_serde.deserialize(body))
+        except SerializationError as exc:
+            raise SerializationError(
+                f"what {self.service_name}/{self.handler_name} returned: {exc}"
+            ) from exc
 
     def __repr__(self) -> str:
         return f"<RemoteHandler {self.service_name}/{self.handler_name}>"

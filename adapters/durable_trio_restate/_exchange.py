@@ -18,6 +18,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from durable_trio._attempt import Attempt
+from durable_trio._source import exc_info
 from durable_trio.abc import AttemptFailed
 
 from ._connection import Connection
@@ -155,6 +156,6 @@ class Exchange:
                 self._handler.service_name,
                 self._handler.name,
                 connection.start.invocation_id,
-                exc_info=end.error,
+                exc_info=exc_info(end.error),
             )
         connection.finish(end)

@@ -46,6 +46,7 @@ from durable_trio._records import (
     TimerKind,
 )
 from durable_trio._retry import InvocationRetryPolicy
+from durable_trio._source import exc_info
 
 from ._waits import removal
 
@@ -246,18 +247,24 @@ class Endings:
             end.failure.message,
             what,
             # The same failure again and again needs its traceback once.
-            exc_info=None if known == end.failure else end.error,
+            exc_info=None if known == end.failure else exc_info(end.error),
         )
 
 
 def paused_error(record: InvocationRecord) -> InvocationPausedError:
     """What whoever waits outside for a paused invocation is told."""
     assert record.last_failure is not None
+    resume = f"`durable-trio resume {record.id}` (or runtime.resume())"
+    remedy = f"It goes on from there when it is resumed: mend what is wrong, then {resume}"
+    if record.waits_for_code:
+        remedy = (
+            "It goes on from there with mended code: mend it, and start again whatever serves it. "
+            f"If the cause was not the code, {resume} is enough"
+        )
     return InvocationPausedError(
         f"{record.service}/{record.handler} ({record.id}) is paused: "
-        f"{record.last_failure.message.rstrip('.')}. It goes on from there when it is resumed: mend "
-        f"what is wrong, `durable-trio resume {record.id}` (or runtime.resume()), and attach to it "
-        "for its result; or kill it.",
+        f"{record.last_failure.message.rstrip('.')}. {remedy}. Attach to it for its result; or kill "
+        "it.",
         record.id,
     )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import traceback
 from typing import TYPE_CHECKING, Any
 
-from durable_trio import open_nursery
+from durable_trio import UsageError, open_nursery, remote
+from durable_trio._source import exc_info
 
-from .world import World, service_handler
+from .world import World, error, service_handler
 
 if TYPE_CHECKING:
     import pytest
@@ -117,3 +120,59 @@ def test_a_run_body_logs_always(backend: str, caplog: pytest.LogCaptureFixture) 
         World(service_handler(handler)).play(backend)
 
     assert ["at work"] == messages(caplog)
+
+
+def test_a_step_that_fails_says_which_and_where(
+    backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its traceback once, in the user's own lines; the next failures in one line each."""
+    tries: list[int] = []
+
+    async def fetch() -> int:
+        tries.append(1)
+        if len(tries) < 4:
+            raise OSError("too early" if len(tries) < 3 else "too late")
+        return len(tries)
+
+    async def handler(ctx: Context) -> int:
+        return await ctx.run(fetch)
+
+    with caplog.at_level(logging.WARNING, "durable_trio"):
+        World(service_handler(handler)).play(backend)
+
+    first, second, third = caplog.records
+    assert first.getMessage() == (
+        "S/handler (inv_1): try 1 of the run 'fetch' failed: OSError: too early; the next one in "
+        "0.05 s"
+    )
+    assert first.exc_info is not None
+    assert [fetch.__code__] == [frame.f_code for frame, _ in traceback.walk_tb(first.exc_info[2])]
+    assert "try 2 of the run 'fetch'" in second.getMessage()
+    assert second.exc_info is None
+    assert third.exc_info is not None
+
+
+def test_a_traceback_shows_the_user_s_own_lines(backend: str) -> None:
+    """And what is below of them, unless it is ours and raised on purpose."""
+
+    async def refused(ctx: Context) -> None:
+        ctx.set("name", 1)  # type: ignore[attr-defined]
+
+    async def unfit(ctx: Context) -> None:
+        await ctx.call(remote("Peer", "handle", input=str), 3)  # type: ignore[arg-type]
+
+    async def broken(ctx: Context) -> None:
+        json.loads("{")
+
+    for handler, last in ((refused, "refused"), (unfit, "unfit"), (broken, "raw_decode")):
+        _, _, shown = exc_info(error(service_handler(handler), backend))
+        names = [frame.f_code.co_name for frame, _ in traceback.walk_tb(shown)]
+
+        assert (handler.__name__, last) == (names[0], names[-1])
+
+
+def test_an_error_that_passed_no_line_of_the_user_s_keeps_its_traceback() -> None:
+    """There is nothing else to show."""
+    bare = UsageError("x")
+
+    assert (UsageError, bare, None) == exc_info(bare)

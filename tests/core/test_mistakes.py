@@ -15,6 +15,8 @@ from durable_trio import (
     ForeignAwaitError,
     ObjectContext,
     RetryPolicy,
+    SerializationError,
+    Service,
     TerminalError,
     UsageError,
     move_on_after,
@@ -29,6 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 PEER = remote("Peer", "handle", input=str, output=str)
+
+
+async def returns(ctx: Context, text: str) -> int:
+    return len(text)
+
+
+OWN = Service("Own").handler(name="handle")(returns)
 
 
 async def give(value: Any) -> Any:
@@ -225,6 +234,57 @@ def test_what_is_entered_or_awaited_in_the_wrong_way(
     assert isinstance(found, UsageError)
     assert str(found).startswith(line_of(handler))
     assert remedy in str(found)
+
+
+async def wrong_input(ctx: ObjectContext) -> None:
+    await ctx.call(PEER, cast("Any", 3))
+
+
+async def wrong_output(ctx: ObjectContext) -> None:
+    await ctx.call(remote("Peer", "handle", input=str, output=int), "x")
+
+
+async def wrong_own_input(ctx: ObjectContext) -> None:
+    await ctx.call(OWN, cast("Any", 3))
+
+
+async def wrong_own_output(ctx: ObjectContext) -> None:
+    await ctx.call(OWN, "x")
+
+
+async def unwritable_state(ctx: ObjectContext) -> None:
+    ctx.set("seen", object())
+
+
+async def unreadable_state(ctx: ObjectContext) -> None:
+    ctx.set("seen", "x")
+    await ctx.get("seen", int)
+
+
+@pytest.mark.parametrize(
+    ("handler", "what"),
+    [
+        (wrong_input, "the input of Peer/handle: cannot write str"),
+        (wrong_output, "what Peer/handle returned: cannot read int"),
+        (wrong_own_input, "the input of Own/handle: cannot write str"),
+        (wrong_own_output, "what Own/handle returned: cannot read int"),
+        (unwritable_state, "the state entry 'seen': cannot write Any"),
+        (unreadable_state, "the state entry 'seen': cannot read int"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(
+    handler: Callable[[ObjectContext], Awaitable[object]], what: str, backend: str
+) -> None:
+    """Which of them it is, and not only of which type."""
+    found = error(object_handler(handler), backend)
+
+    assert isinstance(found, SerializationError)
+    assert str(found).startswith(what)
+
+
+def test_state_without_a_type_says_where_the_type_goes(backend: str) -> None:
+    """``ctx.set`` has no annotation to read it from."""
+    assert "type=" in str(error(object_handler(unwritable_state), backend))
 
 
 def test_errors_of_the_handler_s_own_stay_what_they_are(backend: str) -> None:

@@ -159,6 +159,7 @@ async def test_who_waits_is_told_at_once(
 
         assert record.status is InvocationStatus.PAUSED
         assert f"{__file__}:" in str(error)
+        assert "mend it, and start again whatever serves it" in str(error)
         assert f"durable-trio resume {record.id}" in str(error)
         assert app.attempts == (2 if wrong is divergence else 1)
         # A divergence takes a second attempt to show.
