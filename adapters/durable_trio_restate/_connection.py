@@ -40,6 +40,7 @@ from durable_trio.abc import (
     Input,
     InvocationStart,
     Output,
+    Run,
     Signal,
 )
 
@@ -54,7 +55,7 @@ from ._entries import (
     encode_command,
 )
 from ._errors import INTERNAL, UNSUPPORTED_FEATURE, ProtocolError, UnsupportedFeatureError
-from ._frames import ACK_REQUESTED, DEFAULT_MAX_MESSAGE_SIZE, FrameBuffer
+from ._frames import ACK_REQUESTED, DEFAULT_MAX_MESSAGE_SIZE, HEADER_SIZE, FrameBuffer
 from ._messages import (
     CONTROL_CODECS,
     AwaitingOnMessage,
@@ -165,6 +166,7 @@ class Connection:
         "_handler",
         "_headers",
         "_input_closed",
+        "_max_size",
         "_message",
         "_on_mismatch",
         "_on_usage_error",
@@ -201,6 +203,7 @@ class Connection:
         self._headers = headers
         self._on_mismatch: OnJournalMismatch = on_mismatch or "retry"
         self._on_usage_error: OnUsageError = on_usage_error or "retry"
+        self._max_size = max_message_size
         self._frames = FrameBuffer(max_message_size)
         self._message: StartMessage | None = None
         self._recorded: list[Entry] = []
@@ -387,6 +390,8 @@ class Connection:
                 f"is not ({error}): pass a str"
             ) from error
 
+        name = f" {command.name!r}" if command.name else ""
+        self._check_size(encoded, f"the command {type(command).__name__}{name}")
         self._commands.append(command)
         self._appended.append(encoded)
 
@@ -403,10 +408,32 @@ class Connection:
             return
 
         acknowledged = self.version >= 7
+        message = ProposeRunCompletionMessage(completion_id, result)
+        encoded = encode_control(message, ACK_REQUESTED if acknowledged else 0)
+        try:
+            self._check_size(encoded, f"the result of the run {self._name_of_run(completion_id)!r}")
+        except UsageError as error:
+            if self._attempt is not None:
+                self._attempt.abort(error)
+            return
+
         if acknowledged:
             self._proposed[completion_id] = Completion(completion_id, result)
-        message = ProposeRunCompletionMessage(completion_id, result)
-        self._send(encode_control(message, ACK_REQUESTED if acknowledged else 0))
+        self._send(encoded)
+
+    def _name_of_run(self, completion_id: int) -> str:
+        runs = (each for each in self._commands if isinstance(each, Run))
+        return next((run.name for run in runs if run.completion_id == completion_id), "")
+
+    def _check_size(self, encoded: bytes, what: str) -> None:
+        # The server ends the attempt that sends more, and tells nobody but its own log why.
+        size = len(encoded) - HEADER_SIZE
+        if size > self._max_size:
+            raise UsageError(
+                f"{what} has {size} bytes, and a message may have {self._max_size}: keep "
+                "large values elsewhere and pass on where they are, or raise the server's "
+                "message-size-limit and endpoint(max_message_size=)"
+            )
 
     def forget(self, completion_id: int) -> None:
         """Nothing to do: the server keeps its timers."""

@@ -30,6 +30,9 @@ _SMALL_PIECE: Final = 1024
 
 _HEADER: Final = struct.Struct(">HHI")
 
+HEADER_SIZE: Final = _HEADER.size
+"""Bytes of a frame that are not its payload."""
+
 
 class Frame(NamedTuple):
     """One message: its type, its flags, and its bytes."""

@@ -42,7 +42,7 @@ from durable_trio.abc import (
 from durable_trio_restate import ProtocolError, UnsupportedFeatureError
 from durable_trio_restate._connection import Connection, Phase
 from durable_trio_restate._entries import encode_command, encode_notification
-from durable_trio_restate._frames import encode_frame
+from durable_trio_restate._frames import HEADER_SIZE, encode_frame
 from durable_trio_restate._messages import (
     AwaitingOnMessage,
     Behavior,
@@ -128,6 +128,47 @@ def test_texts_that_are_none(command: Command) -> None:
         connection.append(command)
     connection.flush(never, executing=True)
 
+    assert connection.take_output() == b""
+
+
+def small(*entries: Entry) -> tuple[Connection, Recorder]:
+    """A connection of which a message may have 100 bytes."""
+    connection, recorder = Connection(6, "S", "h", max_message_size=100), Recorder()
+    connection.receive(start_of(*entries))
+    connection.attach(recorder)
+    return connection, recorder
+
+
+def size_of(encoded: bytes) -> int:
+    return len(encoded) - HEADER_SIZE
+
+
+def test_a_command_that_is_larger_than_a_message() -> None:
+    """The server would end the attempt, time and again, and tell its own log only."""
+    connection, _ = small()
+    command = SetState("s", b"x" * 93)
+    assert size_of(encode_command(command)) == 100
+    connection.append(command)
+    with pytest.raises(UsageError, match=r"the command SetState 'b/s' has 1\d\d bytes.* have 100"):
+        connection.append(SetState("s", b"x" * 120, "b/s"))
+    connection.flush(never, executing=True)
+
+    assert connection.take_output() == encode_command(command)
+
+
+@pytest.mark.parametrize("version", [6, 7])
+def test_a_result_of_a_run_that_is_larger_than_a_message(version: int) -> None:
+    """The attempt fails with what is wrong; nothing is proposed."""
+    connection, recorder = small()
+    connection.version = version
+    connection.append(Run(1, "branch/load"))
+    connection.flush(never, executing=True)
+    connection.take_output()
+    connection.propose(1, Value(b"x" * 200))
+
+    (error,) = recorder.told
+    assert isinstance(error, UsageError)
+    assert str(error).startswith("the result of the run 'branch/load' has 2")
     assert connection.take_output() == b""
 
 
