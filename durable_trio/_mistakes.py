@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from ._exceptions import ForeignAwaitError, UsageError
 from ._failures import described
-from ._source import raised_at
+from ._source import exc_info, raised_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,7 @@ def mistake_in_step(error: Exception, host: str, name: str) -> UsageError | None
 
 def _told(kind: type[UsageError], error: BaseException, text: str) -> UsageError:
     told = kind(text)
-    told.__cause__ = error
+    told.__cause__ = error.with_traceback(exc_info(error)[2])
     return told
 
 

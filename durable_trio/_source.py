@@ -109,24 +109,22 @@ def raised_at(error: BaseException) -> str:
 def exc_info(
     error: BaseException,
 ) -> tuple[type[BaseException], BaseException, TracebackType | None]:
-    """An error as logging takes it, without the frames of this package that say nothing to a user.
+    """An error as logging takes it, without the frames that say nothing to a user.
 
-    Of an error that was raised in here on purpose no frame of ours is kept, of another one those
-    below the user's: they show what went wrong. Where nobody else's is, all are kept.
+    It begins with the user's first line. Of an error that was raised in here on purpose no frame
+    of ours is kept; of another one all that are below: they show what went wrong.
     """
     trail: list[TracebackType] = []
     current = error.__traceback__
     while current is not None:
         trail.append(current)
         current = current.tb_next
-    theirs = [not each.tb_frame.f_code.co_filename.startswith(_PACKAGE) for each in trail]
-    if not any(theirs):
-        return type(error), error, error.__traceback__
-
-    first = theirs.index(True)
+    files = [each.tb_frame.f_code.co_filename for each in trail]
+    purposely = isinstance(error, DurableTrioError)
+    first = next((index for index, file in enumerate(files) if not _is_library(file)), 0)
     shown: TracebackType | None = None
     for index in range(len(trail) - 1, first - 1, -1):
-        if theirs[index] or not isinstance(error, DurableTrioError):
+        if not (purposely and files[index].startswith(_PACKAGE)):
             each = trail[index]
             shown = TracebackType(shown, each.tb_frame, each.tb_lasti, each.tb_lineno)
     return type(error), error, shown

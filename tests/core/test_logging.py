@@ -7,14 +7,15 @@ import logging
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from durable_trio import UsageError, open_nursery, remote
+import pytest
+
+from durable_trio import RetryPolicy, SerializationError, open_nursery, remote
 from durable_trio._source import exc_info
+from durable_trio.serde import serde_for
 
 from .world import World, error, service_handler
 
 if TYPE_CHECKING:
-    import pytest
-
     from durable_trio import Context
 
 NAME = "durable_trio.handler.S"
@@ -171,8 +172,33 @@ def test_a_traceback_shows_the_user_s_own_lines(backend: str) -> None:
         assert (handler.__name__, last) == (names[0], names[-1])
 
 
-def test_an_error_that_passed_no_line_of_the_user_s_keeps_its_traceback() -> None:
-    """There is nothing else to show."""
-    bare = UsageError("x")
+def test_without_a_line_of_the_user_s_only_an_accident_shows_ours() -> None:
+    """What was raised on purpose says itself where."""
+    with pytest.raises(SerializationError) as caught:
+        serde_for(int).deserialize(b"text")
+    assert caught.value.__traceback__ is not None
+    ours = caught.value.__traceback__.tb_next
+    accident = KeyError("ours").with_traceback(ours)
 
-    assert (UsageError, bare, None) == exc_info(bare)
+    assert ours is not None
+    assert exc_info(caught.value.with_traceback(ours))[2] is None
+    assert exc_info(accident)[2] is not None
+
+
+def test_what_runs_in_a_thread_shows_no_library_above(
+    backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It begins with the body, not with the way there."""
+
+    def fetch() -> int:
+        raise OSError("down")
+
+    async def handler(ctx: Context) -> int:
+        return await ctx.run(fetch, retry=RetryPolicy(max_attempts=2))
+
+    with caplog.at_level(logging.WARNING, "durable_trio"):
+        World(service_handler(handler)).play(backend)
+
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert [fetch.__code__] == [frame.f_code for frame, _ in traceback.walk_tb(record.exc_info[2])]
