@@ -50,10 +50,10 @@ def call(
     if delay is not None and not send:
         raise Exit("only a send can be delayed: say --send as well", USAGE)
 
+    path = _path(target, send=send)
     content, extra = json_argument(argument, content_type)
     extra += checked_headers(map(_header, headers))
     extra += idempotency_header(idempotency_key)
-    path = _path(target, send=send)
     query = "" if delay is None else f"?delay={quote(delay, '', errors='surrogateescape')}"
     with progress(f"waiting for {target}"):
         answer = request(url, "POST", f"{path}{query}", content=content, headers=extra)

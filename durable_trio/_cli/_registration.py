@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("durable_trio.serve")
 
+_NOT_THERE: Final = (400, 404)
+"""What who has no deployments answers: an ingress, or the embedded runtime."""
+
+_ELSEWHERE: Final = (
+    ". Is that the admin port of a Restate server, 9070 unless it was set otherwise? Its ingress "
+    "(8080) registers nothing"
+)
+
 _FIRST_DELAY: Final = 0.2
 _LAST_DELAY: Final = 5.0
 
@@ -41,7 +49,9 @@ async def _registered(admin: str, uri: str, *, force: bool) -> Deployment:
             try:
                 return await client.register_deployment(uri, force=force)
             except RefusedError as error:
-                raise Exit(f"{admin} does not register {uri}: {error}", FAILED) from error
+                hint = _ELSEWHERE if error.code in _NOT_THERE else ""
+                message = f"{admin} does not register {uri}: {error}{hint}"
+                raise Exit(message, FAILED) from error
             except RequestError as error:
                 if str(error) != said:
                     said = str(error)

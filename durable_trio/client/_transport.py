@@ -59,7 +59,8 @@ def checked_url(url: str) -> str:
     except (ValueError, httpx.InvalidURL):
         usable, extra = None, ""
     if not usable or extra:
-        raise UsageError(f"{url!r} is no URL of a server: it looks like http://127.0.0.1:8080")
+        meant = "http://127.0.0.1:8080" if "://" in url or ":" not in url else f"http://{url}"
+        raise UsageError(f"{url!r} is no URL of a server: it looks like {meant}")
 
     return url.rstrip("/")
 

@@ -212,11 +212,12 @@ def test_a_signal_is_sent(server: Server) -> None:
         (["call", "Work/echo"], 2, "body is empty"),
         (["call", "Work"], 2, "expected SERVICE/HANDLER"),
         (["call", "/echo"], 2, "expected SERVICE/HANDLER"),
+        (["call", "Work", "echo"], 2, "expected SERVICE/HANDLER"),
         (["call", "Work/echo", '"x"', "--delay", "5s"], 2, "only a send"),
         (["call", "Work/echo", '"x"', "--send", "--delay", "5"], 2, "The unit is missing"),
         (["call", "Work/echo", '"x"', "--header", "novalue"], 2, "NAME=VALUE"),
         (["call", "Work/echo", '"x"', "--header", "a=b\r\nc: d"], 2, "printable ASCII"),
-        (["call", "Work/echo", "x", "--content-type", "text/plain"], 2, "takes application/json"),
+        (["call", "Work/echo", "x", "--content-type", "text/plain"], 2, "(curl: --json)"),
         (["call", "Work/echo", '"x"', "--header", "a=Jörg"], 2, "printable ASCII"),
         (["call", "Work/echo", '"x"', "--header", "a b=c"], 2, "a header's name"),
         (["call", "Work/echo", '"x"', "--header", "host=x"], 2, "cannot be passed"),
@@ -258,6 +259,14 @@ def test_a_url_that_is_none_is_told(url: str) -> None:
 
     assert 2 == result.exit_code, result.output
     assert "is no URL" in result.stderr
+
+
+def test_a_url_without_its_scheme_is_shown_with_it() -> None:
+    """A host and a port are what one types."""
+    result = CliRunner().invoke(app, ["cancel", UNKNOWN, "--url", "localhost:9070"])
+
+    assert 2 == result.exit_code, result.output
+    assert "it looks like http://localhost:9070" in result.stderr
 
 
 def test_headers_are_sent(server: Server, tmp_path: Path) -> None:

@@ -320,4 +320,15 @@ def test_a_registration_that_is_refused(tmp_path: Path) -> None:
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
     assert last.startswith(f"durable-trio: {url} does not register http://127.0.0.1:")
-    assert "there is one already" in last
+    assert last.endswith("there is one already")
+
+
+def test_a_registration_at_the_wrong_port(tmp_path: Path) -> None:
+    """An ingress knows no deployments, and which port would is told."""
+    port = free_port()
+    with admin(port, 400, {"message": "bad path: /deployments"}):
+        url = f"http://127.0.0.1:{port}"
+        result = finished(tmp_path, "app.py:services", "--port", 0, "--register", url)
+
+    assert result.returncode == 1
+    assert "bad path: /deployments. Is that the admin port" in result.stderr

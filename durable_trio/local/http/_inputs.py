@@ -43,8 +43,10 @@ def check_input(handler: AnyHandler, content_type: str | None, body: bytes) -> N
     name = f"{handler.service_name}/{handler.name}"
     if body and handler.has_input and not _matches(handler.accept, content_type):
         found = "no content-type" if content_type is None else f"content-type {content_type!r}"
+        curl = " (curl: --json)" if handler.accept == "application/json" else ""
         raise InvalidInputError(
-            f"{name} takes {handler.accept}, and the request has {found}: say what the body is"
+            f"{name} takes {handler.accept}, and the request has {found}: say what the body is, with "
+            f"the header `content-type: {handler.accept}`{curl}"
         )
 
     try:
