@@ -230,7 +230,9 @@ class AsyncioTasks:
 class TrioHost:
     """trio, through its ``lowlevel`` module."""
 
-    name: Final = "trio"
+    @property
+    def name(self) -> Literal["trio", "asyncio"]:
+        return "trio"
 
     def __init__(self) -> None:
         import outcome
@@ -294,10 +296,13 @@ class TrioHost:
 class AsyncioHost:
     """asyncio, with anyio's cancel scopes on it."""
 
-    name: Final = "asyncio"
     cancelled_type: type[BaseException] = asyncio.CancelledError
     hidden: tuple[type, ...] = (asyncio.Timeout, asyncio.TaskGroup)
     harmless_answer: object = None
+
+    @property
+    def name(self) -> Literal["trio", "asyncio"]:
+        return "asyncio"
 
     def __init__(self) -> None:
         from importlib import import_module

@@ -166,7 +166,7 @@ class Connection:
         "_handler",
         "_headers",
         "_input_closed",
-        "_max_size",
+        "_largest",
         "_message",
         "_on_mismatch",
         "_on_usage_error",
@@ -203,7 +203,7 @@ class Connection:
         self._headers = headers
         self._on_mismatch: OnJournalMismatch = on_mismatch or "retry"
         self._on_usage_error: OnUsageError = on_usage_error or "retry"
-        self._max_size = max_message_size
+        self._largest = max_message_size + HEADER_SIZE
         self._frames = FrameBuffer(max_message_size)
         self._message: StartMessage | None = None
         self._recorded: list[Entry] = []
@@ -390,8 +390,10 @@ class Connection:
                 f"is not ({error}): pass a str"
             ) from error
 
-        name = f" {command.name!r}" if command.name else ""
-        self._check_size(encoded, f"the command {type(command).__name__}{name}")
+        if len(encoded) > self._largest:
+            name = f" {command.name!r}" if command.name else ""
+            raise self._too_large(encoded, f"the command {type(command).__name__}{name}")
+
         self._commands.append(command)
         self._appended.append(encoded)
 
@@ -410,11 +412,10 @@ class Connection:
         acknowledged = self.version >= 7
         message = ProposeRunCompletionMessage(completion_id, result)
         encoded = encode_control(message, ACK_REQUESTED if acknowledged else 0)
-        try:
-            self._check_size(encoded, f"the result of the run {self._name_of_run(completion_id)!r}")
-        except UsageError as error:
+        if len(encoded) > self._largest:
             if self._attempt is not None:
-                self._attempt.abort(error)
+                what = f"the result of the run {self._name_of_run(completion_id)!r}"
+                self._attempt.abort(self._too_large(encoded, what))
             return
 
         if acknowledged:
@@ -425,15 +426,13 @@ class Connection:
         runs = (each for each in self._commands if isinstance(each, Run))
         return next((run.name for run in runs if run.completion_id == completion_id), "")
 
-    def _check_size(self, encoded: bytes, what: str) -> None:
-        # The server ends the attempt that sends more, and tells nobody but its own log why.
-        size = len(encoded) - HEADER_SIZE
-        if size > self._max_size:
-            raise UsageError(
-                f"{what} has {size} bytes, and a message may have {self._max_size}: keep "
-                "large values elsewhere and pass on where they are, or raise the server's "
-                "message-size-limit and endpoint(max_message_size=)"
-            )
+    def _too_large(self, encoded: bytes, what: str) -> UsageError:
+        # The server ends the attempt that sends it, and tells nobody but its own log why.
+        return UsageError(
+            f"{what} has {len(encoded) - HEADER_SIZE} bytes, and a message may have "
+            f"{self._largest - HEADER_SIZE}: keep large values elsewhere and pass on where they are, "
+            "or raise the server's message-size-limit and endpoint(max_message_size=)"
+        )
 
     def forget(self, completion_id: int) -> None:
         """Nothing to do: the server keeps its timers."""

@@ -39,7 +39,7 @@ from durable_trio.abc import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 HEADERS = (("a", "1"), ("b", "2"))
 SAMPLES: list[Command] = [
@@ -97,7 +97,7 @@ def others(value: Any) -> Iterator[Any]:
         yield value + 1
         yield "a name"
     elif isinstance(value, tuple):
-        several = cast("tuple[Any, ...]", value)
+        several = tuple(cast("Iterable[Any]", value))
         yield several[:-1]
         yield several * 2
         if len(several) > 1:

@@ -160,7 +160,7 @@ def test_a_traceback_shows_the_user_s_own_lines(backend: str) -> None:
         ctx.set("name", 1)  # type: ignore[attr-defined]
 
     async def unfit(ctx: Context) -> None:
-        await ctx.call(remote("Peer", "handle", input=str), 3)  # type: ignore[arg-type]
+        await ctx.call(remote("Peer", "handle", input=str), 3)
 
     async def broken(ctx: Context) -> None:
         json.loads("{")

@@ -186,9 +186,10 @@ async def attribute(ctx: ObjectContext) -> str:
 
 
 async def branch(ctx: ObjectContext) -> int:
+    children: list[Any] = []
     async with open_nursery() as nursery:
-        child = nursery.start_soon(give, 1)
-    return cast("int", child) + 1
+        children.append(nursery.start_soon(give, 1))
+    return cast("int", children[0]) + 1
 
 
 @pytest.mark.parametrize("handler", [added, indexed, looped, of_a_call, attribute, branch])

@@ -337,9 +337,7 @@ def test_an_error_without_a_text(
 
     assert Failure(500, expected) == failure(service_handler(handler), backend)
     assert attempts == body.tries
-    assert [each.getMessage().endswith(expected) for each in caplog.records] == [True] * (
-        attempts - 1
-    )
+    assert [expected in each.getMessage() for each in caplog.records] == [True] * (attempts - 1)
 
 
 @pytest.mark.parametrize("code", [-1, 2**32, "404", None, 4.5])
@@ -393,5 +391,5 @@ def test_a_retry_is_logged(backend: str, caplog: pytest.LogCaptureFixture) -> No
     with caplog.at_level(logging.WARNING, "durable_trio"):
         value(service_handler(handler), backend)
 
-    assert "run fetch of inv_1 failed 1 times" in caplog.text
+    assert "(inv_1): try 1 of the run 'fetch' failed" in caplog.text
     assert "OSError: no network" in caplog.text

@@ -99,7 +99,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             start_timer=_no_timer,
             fail=_no_failure,
             leave=lambda _: True,
-            forgotten=lambda *_: None,
+            forgotten=_nothing_forgotten,
         )
         holder = self._spawn(Group(CancelScope()), parent=None)
         self.groups = [Group(CancelScope()) for _ in range(2)]
@@ -284,6 +284,10 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 def _no_timer(deadline: float, name: str) -> tuple[DurableFuture[None], float]:
     raise AssertionError("no timers here")
+
+
+def _nothing_forgotten(_task: DurableTask, futures: list[DurableFuture[Any]]) -> None:
+    raise AssertionError(f"nobody here starts {futures}")
 
 
 def _no_failure(error: BaseException) -> None:
