@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import random
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -25,6 +25,7 @@ from durable_trio import (
     VirtualObject,
     checkpoint,
     open_nursery,
+    race,
     remote,
     sleep,
 )
@@ -33,13 +34,18 @@ from durable_trio.local import LocalRuntime
 from durable_trio.testing import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from durable_trio.abc import JournalStore
 
     from .virtual_time import VirtualClock
 
 pytestmark = pytest.mark.anyio
+
+UNCLOSED = pytest.mark.filterwarnings(
+    "ignore:Async generator:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+"""The hosts warn of generators that were not closed."""
 
 
 async def raw_sleep(ctx: Context) -> None:
@@ -107,6 +113,34 @@ async def unknown_service(ctx: Context) -> None:
     await ctx.call(remote("Nobody", "there"))  # here
 
 
+async def nursery_of_another_task(ctx: Context) -> None:
+    async def held() -> AsyncGenerator[int, None]:
+        async with open_nursery() as nursery:  # here
+            nursery.start_soon(sleep, 60)
+            yield 1
+
+    generator = held()
+    await anext(generator)
+
+    async def other() -> None:
+        await generator.aclose()
+
+    async with open_nursery() as nursery:
+        nursery.start_soon(other)
+
+
+async def coroutine_for_a_function(ctx: Context) -> None:
+    wrong: Any = sleep(1)
+    await race(wrong)  # here
+
+
+async def cancelled_host_task(ctx: Context) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await ctx.timer(1)  # here
+
+
 def is_here(text: str, wrong: Callable[..., object]) -> bool:
     """Whether ``text`` names a line of ``wrong`` that is marked."""
     lines, first = inspect.getsourcelines(wrong)
@@ -117,9 +151,12 @@ def is_here(text: str, wrong: Callable[..., object]) -> bool:
     )
 
 
+@UNCLOSED
 @pytest.mark.parametrize(
     ("wrong", "name", "remedy"),
     [
+        (nursery_of_another_task, "UsageError", "contextlib.aclosing"),
+        (coroutine_for_a_function, "UsageError", "race(fn, ...)"),
         (raw_sleep, "ForeignAwaitError", "ctx.run"),
         (raw_nursery, "ForeignAwaitError", "open_nursery"),
         (anyio_s_nursery, "ForeignAwaitError", "open_nursery"),
@@ -158,6 +195,31 @@ async def test_a_mistake_is_told_with_its_line(
     assert remedy in told
     assert record.status is InvocationStatus.PAUSED
     assert attempts == [1]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_handler_that_cancels_its_host_task_is_told_with_its_line(
+    store: JournalStore, clock: VirtualClock
+) -> None:
+    """The runtime, whose task it is, goes on: the next invocation runs in it."""
+    service = Service("Faulty")
+
+    @service.handler
+    async def work(ctx: Context) -> None:
+        await cancelled_host_task(ctx)
+
+    @service.handler
+    async def other(ctx: Context) -> str:
+        await sleep(1)
+        return "done"
+
+    async with LocalRuntime([service], store, clock=clock) as runtime:
+        with pytest.raises(InvocationPausedError, match="UsageError") as caught:
+            await runtime.call(work)
+        went_on = await runtime.call(other)
+
+    assert is_here(str(caught.value), cancelled_host_task), str(caught.value)
+    assert "done" == went_on
 
 
 async def test_a_write_in_a_shared_handler_is_told_with_its_line(
