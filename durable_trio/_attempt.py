@@ -12,6 +12,8 @@ stepped, what it does at quiescence, and how the attempt ends. It knows no adapt
  4. A trap that is not the scheduler's is the host's. A plain checkpoint is answered; any
     other one is a foreign await: it is named, aborted by the host, and fails the attempt.
  5. Once the attempt is closed, coroutines are only unwound, and nothing is journaled (C7).
+ 6. Whoever cancels the driver's host task while the driver waits tears the attempt down; a handler
+    or inline body that does so fails it, and what it asked for is taken back.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ the scheduler's.
  2. A child's error, or the body's, cancels the rest; errors leave as one
     ``ExceptionGroup`` in the order in which they happened, the same on replay (C1).
  3. A child that ends with the host's cancelled exception was cancelled; that is no error.
+ 4. Only the task that opened it leaves it, in its turn; else nobody waits, and that is told at once.
 """
 
 from __future__ import annotations
