@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -106,15 +107,15 @@ WRONG = tuple(
 )
 """Fields, or what passes for such."""
 
-executed: Counter[str] = Counter()
-"""How often each body was, in one attempt."""
+executed: ContextVar[Counter[str]] = ContextVar("executed")
+"""How often each body was, in one attempt: a thread of an earlier one may have been abandoned."""
 
 everything = dt.Workflow("Everything")
 
 
 def body(name: str) -> str:
     """A step."""
-    executed[name] += 1
+    executed.get(Counter[str]())[name] += 1
     return name
 
 
@@ -297,7 +298,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 def answered(data: bytes, version: int, backend: str, piece: int) -> list[Any]:
     """What the endpoint answers to a stream that comes in pieces and then ends."""
 
-    executed.clear()
+    executed.set(Counter())
 
     async def main() -> bytes:
         async with invoked(app, "Everything/wait", version=version) as request:
@@ -348,7 +349,7 @@ def test_a_changed_stream(backend: str, version: int, data: st.DataObject) -> No
     assert not any(isinstance(each, LAST) for each in before)
     if isinstance(last, ErrorMessage):
         assert last.code in CODES or last.message.startswith(CODES_OF_CONTENT)
-    if executed:
+    if executed.get():
         check_bodies(version, recorded_in(changed))
     proposed = Counter(
         each.completion_id for each in before if isinstance(each, ProposeRunCompletionMessage)
@@ -384,7 +385,7 @@ def check_bodies(version: int, recorded: list[Entry]) -> None:
         for run in journal(version)
         if isinstance(run, Run)
     }
-    for name, times in executed.items():
+    for name, times in executed.get().items():
         assert times == 1
         assert numbers[name] not in known
 
@@ -429,7 +430,7 @@ def test_what_changes_nothing(backend: str, version: int, data: st.DataObject) -
 def test_an_answer_before_the_question(backend: str, version: int, on_thread: bool) -> None:
     """A run whose result comes before it was asked for is not executed any more."""
     early = dt.Service("Early")
-    executed.clear()
+    executed.set(Counter())
 
     @early.handler
     async def run(ctx: dt.Context) -> None:
@@ -446,4 +447,4 @@ def test_an_answer_before_the_question(backend: str, version: int, on_thread: bo
         ]
 
     anyio.run(main, backend=backend)
-    assert not executed
+    assert not executed.get()
