@@ -199,8 +199,9 @@ class Endpoint:
             try:
                 self._identity.verify(head.path, headers)
             except IdentityError as error:
-                _log.warning("%s: %s", head.path, error)
-                return self._refuse(401, str(error))
+                text = spelled_out(str(error))
+                _log.warning("%s: %s", spelled_out(head.path), text)
+                return self._refuse(401, text)
 
         if not invoked and name != "discover":
             return self._refuse(404, "there is nothing here; see /discover")
