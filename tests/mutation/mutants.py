@@ -126,7 +126,7 @@ CURSOR: Final = (
     _mutant(
         "times are compared on replay",
         "durable_trio/_journal/_cursor.py",
-        "    Sleep: _same_sleep,\n",
+        "    Sleep: _same_name,\n",
         "",
         "core/test_mismatches.py",
     ),
