@@ -138,13 +138,6 @@ CURSOR: Final = (
         "core/test_mismatches.py",
     ),
     _mutant(
-        "results that are recorded later are not known",
-        "durable_trio/_journal/_cursor.py",
-        "                known.add(entry.completion_id)\n",
-        "",
-        "core/test_cancelled_runs.py",
-    ),
-    _mutant(
         "the order of completions is forgotten",
         "durable_trio/_journal/_cursor.py",
         "            notification = self._notifications[self._notification]",
