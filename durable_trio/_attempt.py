@@ -188,6 +188,11 @@ class Attempt:
         return self._await_tree() if self._idle else None
 
     @property
+    def suspended(self) -> AwaitTree | None:
+        """What it was suspended for; None if it was not."""
+        return self._suspended
+
+    @property
     def executing(self) -> bool:
         """Whether a run body executes."""
         return self.bodies.executing

@@ -212,9 +212,9 @@ class Bodies:
         return bool(self._executing)
 
     @property
-    def backing_off(self) -> bool:
-        """Whether any body waits to be tried again."""
-        return bool(self._backing_off)
+    def backing_off(self) -> tuple[int, ...]:
+        """The completion ids of those that wait to be tried again."""
+        return tuple(body.completion_id for body in self._backing_off)
 
     def long_backoff(self) -> tuple[float, RunBody] | None:
         """The earliest retry, if all that executes backs off for long; None otherwise."""

@@ -51,7 +51,7 @@ from durable_trio._source import exc_info
 from ._waits import removal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from durable_trio._handler import AnyHandler
     from durable_trio._invocation import AttemptFailed
@@ -77,11 +77,13 @@ KILLED: Final = Failure(409, "killed")
 class Endings:
     """See the module's docstring."""
 
-    __slots__ = ("_engine", "_mail")
+    __slots__ = ("_engine", "_mail", "on_failure")
 
     def __init__(self, engine: Engine, mail: Mail) -> None:
         self._engine = engine
         self._mail = mail
+        self.on_failure: Callable[[InvocationRecord, BaseException], object] | None = None
+        """For a test that looks at errors as they were raised: told of every failed attempt."""
 
     # -- of an attempt
 
@@ -115,6 +117,8 @@ class Endings:
         record = attrs.evolve(
             record, retry_count=count, first_failed_at=first, last_failure=end.failure
         )
+        if self.on_failure is not None:
+            self.on_failure(record, end.error)
         options = self._options(record)
         policy = options.retry_policy or _DEFAULT_POLICY
         on_fault = _on_fault(end.error, options)

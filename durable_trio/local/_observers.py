@@ -15,6 +15,8 @@ import anyio
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from durable_trio._journal._entries import Failure, Value
 
 
@@ -48,7 +50,7 @@ class Observer:
 
 
 class Observers:
-    """All callers, by invocation."""
+    """All callers, by invocation: to iterate gives the ids."""
 
     __slots__ = ("_observers",)
 
@@ -57,6 +59,9 @@ class Observers:
 
     def __contains__(self, invocation_id: str) -> bool:
         return invocation_id in self._observers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._observers)
 
     def __len__(self) -> int:
         return len(self._observers)

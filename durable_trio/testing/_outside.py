@@ -6,6 +6,7 @@ Owns asking again: what a client of a server does that went away and came back.
     next life, or attached to if its invocation was durable already: nothing is started twice.
  2. Every request has a number, the same in every life, of which its invocation's id is made.
  3. Where somebody decides whose turn it is, each request waits for its turn once.
+ 4. Who is told that an invocation is paused is told of what, as it was raised.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import inspect
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from durable_trio._exceptions import StoreError
+from durable_trio._exceptions import InvocationPausedError, StoreError
 from durable_trio._journal._entries import VOID, Failure, InvocationTarget, Value
 from durable_trio._ledger import error_of
 from durable_trio.local._admission import Request
@@ -40,17 +41,22 @@ def request_number() -> int:
 
 
 class Outside:
-    """See the module's docstring. ``stored`` looks up an invocation in what is durable."""
+    """See the module's docstring.
+
+    ``stored`` looks up an invocation in what is durable, ``cause`` what its last attempt raised.
+    """
 
     def __init__(
         self,
         lives: Lives,
         stored: Callable[[str], InvocationRecord | None],
         turn: Callable[[str], Awaitable[None]],
+        cause: Callable[[str], BaseException | None],
     ) -> None:
         self._lives = lives
         self._stored = stored
         self._turn = turn
+        self._cause = cause
         self._asked = 0
         self._client: Client
         self._control: Control
@@ -78,6 +84,9 @@ class Outside:
                 return operation
 
             return await self._until_answered(again)
+        except InvocationPausedError as error:
+            # The error itself is at hand here, with its traceback.
+            raise error from self._cause(error.invocation_id)
         finally:
             _number.reset(token)
 

@@ -23,6 +23,7 @@ from durable_trio._records import InvocationStatus, PutInvocation
 
 from ._clock import VirtualClock, timeline_of
 from ._effects import Effects
+from ._impasse import Stuck
 from ._memory import MemoryStore
 from ._runtime import VirtualRuntime, lives_of
 
@@ -43,10 +44,6 @@ Scenario: TypeAlias = "Callable[[VirtualRuntime], Awaitable[T]]"
 
 MISMATCH: Final = 570
 _DECADE: Final = 10 * 365 * 86_400.0
-
-
-class Stuck(AssertionError):  # for the reports of this package
-    """The program waits for what cannot come."""
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -20,6 +21,9 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import sniffio
+
+_HARMLESS: Final = ("AnyIO worker thread", "Trio thread", "pytest_timeout")
+"""What threads are called whose work is counted, and one that only watches."""
 
 _watching: Final[WeakSet[asyncio.Task[Any]]] = WeakSet()
 
@@ -75,6 +79,17 @@ def waits_for_the_host() -> bool:
     due = (each for each in getattr(loop, "_ready", ()) if isinstance(each, asyncio.TimerHandle))
     sleeping = any(not timer.cancelled() and timer.when() < math.inf for timer in (*timers, *due))
     return sleeping or len(selector.get_map()) > 1
+
+
+def strangers_may_act() -> bool:
+    """Whether there are threads that may make somebody ready and that no loop counts.
+
+    Such as that of a driver of a database, or the one from which a portal to this loop is used.
+    """
+    return any(
+        thread is not threading.current_thread() and not thread.name.startswith(_HARMLESS)
+        for thread in threading.enumerate()
+    )
 
 
 def _trio_waits() -> bool:

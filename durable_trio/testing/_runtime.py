@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, final
 
 import attrs
 
-from durable_trio._exceptions import UsageError
+from durable_trio._exceptions import TerminalError, UsageError
 from durable_trio._options import ServiceOptions
 from durable_trio.local import LocalRuntime
 from durable_trio.local._ids import Ids
@@ -27,16 +27,20 @@ from durable_trio.local._ids import Ids
 from ._clock import VirtualClock, timeline_of
 from ._driver import drive
 from ._fakes import fake
+from ._impasse import Impasse
 from ._lives import Lives
 from ._memory import MemoryStore
 from ._outside import Outside, request_number
+from ._setbacks import Setbacks
 from ._stage import EventKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
     from types import TracebackType
 
+    from durable_trio._attempt import Attempt
     from durable_trio._duration import Duration
+    from durable_trio._records import InvocationRecord
     from durable_trio._run import RunInfo
     from durable_trio._services import ServiceDefinition
     from durable_trio.abc import Entry, Timer
@@ -82,13 +86,17 @@ class VirtualRuntime(LocalRuntime):
         """How often runs of each name were executed, failures in their place included."""
         self._failures: dict[str, _Failures] = {}
         self._timeline = timeline_of(clock)
+        self._setbacks = Setbacks(clock.now, lambda: self._timeline.asked)
+        self._impasse = Impasse(store, self._setbacks, self._timeline)
         self._stage = stage
         self._effects = effects
         self._seed = seed
         self._executing = 0
-        self._attempted: dict[LiveInvocation, object] = {}
+        self._attempted: dict[LiveInvocation, Attempt | None] = {}
         self._lives = Lives(store, self._next_life, self._patience)
-        self._outside = Outside(self._lives, store.committed.invocation, self._turn_of_request)
+        self._outside = Outside(
+            self._lives, store.committed.invocation, self._turn_of_request, self._setbacks.cause
+        )
         super().__init__(
             services,
             store,
@@ -110,6 +118,8 @@ class VirtualRuntime(LocalRuntime):
             self._engine.ids = Ids(self._seed, outside=request_number)
         if self._stage is not None:
             self._lifecycle.dispatcher.mail.keep_back = self._stage.keep_back
+        self._lifecycle.dispatcher.endings.on_failure = self._attempt_failed
+        self._impasse.attend(self._engine)
         self._attempted.clear()
         client, control = self._outside.attend(self.client, self.control)
         self.client: Client = client
@@ -162,7 +172,13 @@ class VirtualRuntime(LocalRuntime):
 
         if self._stage is None:
             wanted: Callable[[], bool] = lambda: len(self._engine.observers) > 0  # noqa: E731
-            await drive(self._timeline, pending=pending, executing=executing, wanted=wanted)
+
+            def tell(at_the_end: bool) -> bool:
+                return self._impasse.tell(at_the_end=at_the_end)
+
+            await drive(
+                self._timeline, pending=pending, executing=executing, wanted=wanted, tell=tell
+            )
         else:
             await self._stage.drive(
                 self._timeline,
@@ -225,10 +241,10 @@ class VirtualRuntime(LocalRuntime):
             for live in self._engine.lives.values()
             if live.attempt is not None and self._attempted.get(live) is not live.attempt
         )
-        self._attempted[live] = live.attempt
+        attempt = self._attempted[live] = live.attempt
+        assert attempt is not None
+        self._impasse.begins(live.id)
         if self._stage is not None:
-            attempt = live.attempt
-            assert attempt is not None
             # The one way into an attempt; nobody but this runtime has it.
             deliver = partial(self._stage.deliver, live.id, attempt.deliver)
             attempt.deliver = deliver  # type: ignore[method-assign]
@@ -236,6 +252,11 @@ class VirtualRuntime(LocalRuntime):
         if self._effects is not None:
             self._effects.attempt(live.id)
         yield
+        self._impasse.suspends(live.id, attempt.suspended)
+
+    def _attempt_failed(self, record: InvocationRecord, error: BaseException) -> None:
+        if self._setbacks.attempt_failed(record, error).endless:
+            self._lives.fail(self._impasse.endless(record.id))
 
     @asynccontextmanager
     async def _execution(self, run: RunInfo) -> AsyncGenerator[None]:
@@ -250,10 +271,15 @@ class VirtualRuntime(LocalRuntime):
             finally:
                 self._executing -= 1
                 self._timeline.look_again()
-        except Exception:
+        except Exception as error:
+            if isinstance(error, TerminalError):
+                self._setbacks.run_ended(invocation_id, number)
+            elif self._setbacks.run_failed(invocation_id, number, error).endless:
+                self._lives.fail(self._impasse.endless(invocation_id))
             if stage is not None:
                 await stage.turn(EventKind.RESULT, f"step {name} fails", invocation_id, number)
             raise
+        self._setbacks.run_ended(invocation_id, number)
         if self._effects is not None:
             self._effects.executed(invocation_id, number)
         if stage is not None:

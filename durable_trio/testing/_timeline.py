@@ -85,6 +85,11 @@ class Timeline:
             self._changed.set()
 
     @property
+    def asked(self) -> bool:
+        """Whether the test itself waits for a time, or until all is done: it is going to act."""
+        return bool(self._arrivals) or self.sleeping_outside > 0
+
+    @property
     def next_due(self) -> float:
         """The next deadline; infinite if nobody sleeps."""
         return min(self._sleepers.values(), default=math.inf)

@@ -365,6 +365,7 @@ async def test_time_stands_still_while_a_commit_is_pending() -> None:
                 pending=pending,
                 executing=lambda: 0,
                 wanted=lambda: True,
+                tell=lambda at_the_end: False,
             )
         )
         await clock.sleep_until(clock.now() + 10)
