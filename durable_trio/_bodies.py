@@ -216,6 +216,12 @@ class Bodies:
         """The completion ids of those that wait to be tried again."""
         return tuple(body.completion_id for body in self._backing_off)
 
+    def policy(self, completion_id: int) -> RetryPolicy | None:
+        """The retry policy of a body that is at work or backs off; None: it is neither."""
+        return next(
+            (body.policy for body in self._executing if body.completion_id == completion_id), None
+        )
+
     def long_backoff(self) -> tuple[float, RunBody] | None:
         """The earliest retry, if all that executes backs off for long; None otherwise."""
         if not self._backing_off or len(self._backing_off) < len(self._executing):

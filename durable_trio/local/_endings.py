@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from ._mail import Mail, Transaction
     from ._waits import Wait
 
+    OnFailure: TypeAlias = Callable[[InvocationRecord, AttemptFailed, InvocationRetryPolicy], object]
+
 _log = logging.getLogger("durable_trio.local")
 
 _DAY: Final = 86_400.0
@@ -82,7 +84,7 @@ class Endings:
     def __init__(self, engine: Engine, mail: Mail) -> None:
         self._engine = engine
         self._mail = mail
-        self.on_failure: Callable[[InvocationRecord, BaseException], object] | None = None
+        self.on_failure: OnFailure | None = None
         """For a test that looks at errors as they were raised: told of every failed attempt."""
 
     # -- of an attempt
@@ -117,10 +119,10 @@ class Endings:
         record = attrs.evolve(
             record, retry_count=count, first_failed_at=first, last_failure=end.failure
         )
-        if self.on_failure is not None:
-            self.on_failure(record, end.error)
         options = self._options(record)
         policy = options.retry_policy or _DEFAULT_POLICY
+        if self.on_failure is not None:
+            self.on_failure(record, end, policy)
         on_fault = _on_fault(end.error, options)
         pause, complete = on_fault == "pause", on_fault == "fail"
         if end.retry_after is None and policy.exhausted(count) and not (pause or complete):

@@ -69,7 +69,7 @@ class _Journal:
         self.commands: dict[int, Any] = {}
         self.callees: dict[int, str] = {}
         """By the completion ids of calls."""
-        self.answered: set[int] = set()
+        self.answered: set[int | None] = set()
         begun: dict[int, str] = {}
         for entry in store.committed.journal(invocation_id):
             if isinstance(entry, Completion):
@@ -175,8 +175,7 @@ class Impasse:
         if record.status is InvocationStatus.PAUSED:
             ends = record.last_failure is not None  # else somebody wants it to be
         elif record.status is InvocationStatus.BACKING_OFF:
-            attempts = self._setbacks.attempts.get(invocation_id)
-            ends = attempts is not None and attempts.final
+            ends = self._fails_for_ever(invocation_id)
         elif record.status is InvocationStatus.PENDING:
             holder = self._engine.keys.holder((record.service, record.key or ""))
             leads = self._dead_end(holder, seen) if holder else None
@@ -220,8 +219,8 @@ class Impasse:
             if timer.kind is TimerKind.EXPIRE:
                 continue
 
-            attempts = setbacks.attempts.get(timer.invocation_id)
-            if timer.kind is not TimerKind.RETRY or attempts is None or not attempts.final:
+            retry = timer.kind is TimerKind.RETRY and not timer.completion_id  # else a wake mark
+            if not retry or not self._fails_for_ever(timer.invocation_id):
                 return False
 
             failing = True
@@ -235,6 +234,10 @@ class Impasse:
         return failing
 
     # -- what is known
+
+    def _fails_for_ever(self, invocation_id: str) -> bool:
+        answered = _Journal(self._store, invocation_id).answered
+        return self._setbacks.fails_for_ever(invocation_id, answered)
 
     def _record(self, invocation_id: str) -> InvocationRecord | None:
         return self._store.committed.invocation(invocation_id)
@@ -337,20 +340,20 @@ class Impasse:
         if record.status not in {InvocationStatus.RUNNING, InvocationStatus.SUSPENDED}:
             return said
 
-        tree = self._tree(record.id)
-        waits = [] if tree is None else list(self._words(record.id, tree))
+        waits = list(self._words(record.id, self._tree(record.id)))
         return f"{said}, waits for {', '.join(waits) or 'something of its own: a lock, an event'}"
 
-    def _words(self, invocation_id: str, tree: AwaitTree) -> Iterator[str]:
+    def _words(self, invocation_id: str, tree: AwaitTree | None) -> Iterator[str]:
         words, journal = Words(invocation_id), _Journal(self._store, invocation_id)
-        for number in _completions(tree):
+        # Of one that an earlier runtime has suspended, the journal tells what was not answered.
+        for number in journal.commands if tree is None else _completions(tree):
             command = journal.commands.get(number)
-            if command is not None:
+            if command is not None and number not in journal.answered:
                 yield words.action(Step(0, command, command.name))
             setback = self._setbacks.runs.get((invocation_id, number))
             if setback is not None:
                 yield f"which fails: {described(setback.error)}"
-        for signal in filter(_may_come, _signals(tree)):
+        for signal in () if tree is None else filter(_may_come, _signals(tree)):
             if isinstance(signal, int) and signal >= FIRST_AWAKEABLE_SIGNAL:
                 yield f"the awakeable {awakeable_id(to_raw(invocation_id), signal)}"
             else:

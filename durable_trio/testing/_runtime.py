@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
     from durable_trio._attempt import Attempt
     from durable_trio._duration import Duration
+    from durable_trio._invocation import AttemptFailed
     from durable_trio._records import InvocationRecord
+    from durable_trio._retry import InvocationRetryPolicy
     from durable_trio._run import RunInfo
     from durable_trio._services import ServiceDefinition
     from durable_trio.abc import Entry, Timer
@@ -254,8 +256,10 @@ class VirtualRuntime(LocalRuntime):
         yield
         self._impasse.suspends(live.id, attempt.suspended)
 
-    def _attempt_failed(self, record: InvocationRecord, error: BaseException) -> None:
-        if self._setbacks.attempt_failed(record, error).endless:
+    def _attempt_failed(
+        self, record: InvocationRecord, end: AttemptFailed, policy: InvocationRetryPolicy
+    ) -> None:
+        if self._setbacks.attempt_failed(record, end, policy).endless:
             self._lives.fail(self._impasse.endless(record.id))
 
     @asynccontextmanager
@@ -272,10 +276,7 @@ class VirtualRuntime(LocalRuntime):
                 self._executing -= 1
                 self._timeline.look_again()
         except Exception as error:
-            if isinstance(error, TerminalError):
-                self._setbacks.run_ended(invocation_id, number)
-            elif self._setbacks.run_failed(invocation_id, number, error).endless:
-                self._lives.fail(self._impasse.endless(invocation_id))
+            self._run_failed(run, error)
             if stage is not None:
                 await stage.turn(EventKind.RESULT, f"step {name} fails", invocation_id, number)
             raise
@@ -284,6 +285,19 @@ class VirtualRuntime(LocalRuntime):
             self._effects.executed(invocation_id, number)
         if stage is not None:
             await stage.turn(EventKind.RESULT, f"result of step {name}", invocation_id, number)
+
+    def _run_failed(self, run: RunInfo, error: Exception) -> None:
+        if isinstance(error, TerminalError):
+            self._setbacks.run_ended(run.invocation_id, run.number)
+            return
+
+        live = self._engine.lives.get(run.invocation_id)
+        if live is None or live.attempt is None:  # nobody tries it again
+            return
+
+        policy = live.attempt.bodies.policy
+        if self._setbacks.run_failed(run.invocation_id, run.number, error, policy).endless:
+            self._lives.fail(self._impasse.endless(run.invocation_id))
 
     def _inject(self, name: str) -> None:
         self.executions[name] = self.executions.get(name, 0) + 1
