@@ -64,7 +64,9 @@ if TYPE_CHECKING:
     from ._mail import Mail, Transaction
     from ._waits import Wait
 
-    OnFailure: TypeAlias = Callable[[InvocationRecord, AttemptFailed, InvocationRetryPolicy], object]
+    OnFailure: TypeAlias = Callable[
+        [InvocationRecord, AttemptFailed, InvocationRetryPolicy], object
+    ]
 
 _log = logging.getLogger("durable_trio.local")
 

@@ -17,6 +17,7 @@ Owns how that is found out when everybody waits, and how it is told. What failed
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from durable_trio._exceptions import InvocationPausedError
@@ -258,7 +259,7 @@ class Impasse:
         record = self._record(end)
         assert record is not None
         story = self._name(way[0])
-        for before, after in zip(way, way[1:], strict=False):
+        for before, after in pairwise(way):
             pending = self._status(before) is InvocationStatus.PENDING
             link = "waits for its key, held by" if pending else "waits for"
             story = f"{story}{', which' if before != way[0] else ''} {link} {self._name(after)}"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 import pytest
+from anyio.from_thread import BlockingPortal
 
 from durable_trio import (
     Context,
@@ -142,7 +145,8 @@ async def look_up_for_hours_seldom(ctx: Context) -> str:
 async def wait_for_the_looker(ctx: Context) -> str:
     ticket, answer = ctx.awakeable(str)
     ctx.send(look_up_and_tell, ticket)
-    return await answer
+    said: str = await answer
+    return said
 
 
 @shop.handler
@@ -185,7 +189,8 @@ async def fall_through(ctx: Context) -> str:
 async def ask(ctx: Context) -> str:
     ticket, answer = ctx.awakeable(str)
     Switch.tickets.append(ticket)
-    return await answer
+    said: str = await answer
+    return said
 
 
 @shop.handler
@@ -220,8 +225,6 @@ def the_cause(error: BaseException, text: str) -> BaseException:
 
 
 def _lines(error: BaseException) -> list[str]:
-    import traceback
-
     return [frame.line or "" for frame in traceback.extract_tb(error.__traceback__)]
 
 
@@ -236,7 +239,7 @@ async def _paused(rt: VirtualRuntime) -> str:
 async def test_the_error_itself_is_the_cause_of_a_pause() -> None:
     """Who waits for it directly has its traceback, and so has whoever attaches later."""
     async with runtime(services) as rt:
-        with pytest.raises(InvocationPausedError, match="Bank/pay .* no such account") as caught:
+        with pytest.raises(InvocationPausedError, match=r"Bank/pay .* no such account") as caught:
             await rt.call(pay, 1)
         the_cause(caught.value, "no such account")
         with pytest.raises(InvocationPausedError) as again:
@@ -261,7 +264,7 @@ async def test_a_callee_that_is_paused_is_told_to_whoever_waits_for_its_callers(
 async def test_one_callee_of_many_calls_is_enough() -> None:
     """Calls that wait for the same dead end, or for one each, all lead there."""
     async with runtime(services) as rt:
-        with pytest.raises(InvocationPausedError, match="Shop/buy_many .* waits for Shop/buy"):
+        with pytest.raises(InvocationPausedError, match=r"Shop/buy_many .* waits for Shop/buy"):
             await rt.call(buy_many, 3)
 
 
@@ -282,7 +285,7 @@ async def test_a_caller_that_left_memory_waits_as_well() -> None:
             raise UsageError("broken stand-in")
 
         rt.fake(bank, audit=late)
-        with pytest.raises(InvocationPausedError, match="Bank/audit .* broken stand-in"):
+        with pytest.raises(InvocationPausedError, match=r"Bank/audit .* broken stand-in"):
             await rt.call(buy, 1)
         assert rt.clock.elapsed == 60
 
@@ -375,14 +378,16 @@ async def test_what_an_earlier_runtime_left_paused_is_found() -> None:
     async with runtime(services, store=store) as rt:
         with pytest.raises(AssertionError) as caught:
             await rt.attach(receipt.invocation_id)
-        assert f"Shop/fall_often ({paused}) is paused (it failed with OSError: " in str(caught.value)
+        assert f"Shop/fall_often ({paused}) is paused (it failed with OSError: " in str(
+            caught.value
+        )
         assert "is suspended, waits for call Shop/fall_often" in str(caught.value)
 
 
 async def test_a_handler_whose_attempts_are_used_up_is_a_dead_end() -> None:
     """As it is paused then."""
     async with runtime(services) as rt:
-        with pytest.raises(InvocationPausedError, match="Shop/fall_often .* no ground"):
+        with pytest.raises(InvocationPausedError, match=r"Shop/fall_often .* no ground"):
             await rt.call(fall_often_through)
 
 
@@ -488,7 +493,7 @@ async def test_a_step_that_is_tried_again_without_a_delay_ends_the_test() -> Non
 
 async def test_a_handler_that_is_tried_again_without_a_delay_ends_the_test() -> None:
     """As a step does."""
-    with pytest.raises(AssertionError, match="Shop/fall_at_once .* fails for ever"):
+    with pytest.raises(AssertionError, match=r"Shop/fall_at_once .* fails for ever"):
         async with runtime(services) as rt:
             await rt.call(fall_at_once)
 
@@ -512,10 +517,10 @@ async def test_an_awakeable_that_is_resolved_later_is_waited_for() -> None:
     """By a task that waits for the host, for a thread, for time, or for everybody."""
     async with runtime(services) as rt:
         for wait in (
-            lambda: anyio.sleep(0.02),
-            lambda: anyio.to_thread.run_sync(_a_while),
-            lambda: rt.clock.sleep(DAY),
-            lambda: rt.clock.advance(DAY),
+            partial(anyio.sleep, 0.02),
+            partial(anyio.to_thread.run_sync, _a_while),
+            partial(rt.clock.sleep, DAY),
+            partial(rt.clock.advance, DAY),
             rt.clock.settle,
         ):
             outputs: list[str] = []
@@ -552,8 +557,6 @@ async def test_a_test_that_has_stopped_waiting_for_the_host_is_looked_at_again()
 
 async def test_a_thread_that_the_loop_does_not_know_may_resolve_it() -> None:
     """No alarm while there is one, however quiet it is."""
-    from anyio.from_thread import BlockingPortal
-
     async with BlockingPortal() as portal, runtime(services) as rt:
         released = threading.Event()
 
@@ -609,8 +612,7 @@ async def test_a_crash_changes_nothing_of_that() -> None:
         tasks.start_soon(call)
         await rt.clock.settle()
         await rt.crash()
-    assert [type(error) for error in told][0] is InvocationPausedError
-    assert len(told) == 2
+    assert sorted(type(error).__name__ for error in told) == ["InvocationPausedError", "Stuck"]
 
 
 async def test_a_step_whose_policy_is_used_up_is_an_error_of_its_own() -> None:
