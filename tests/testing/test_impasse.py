@@ -321,8 +321,8 @@ async def test_what_is_paused_is_resumed_after_somebody_was_told() -> None:
 @pytest.mark.parametrize("how", ["settle", "advance", "sleep"])
 async def test_a_test_that_waits_for_time_resumes_it_while_another_task_calls(how: str) -> None:
     """It is going to act, so nobody is told."""
+    outputs: list[str] = []
     async with runtime(services) as rt, anyio.create_task_group() as tasks:
-        outputs: list[str] = []
 
         async def call() -> None:
             outputs.append(await rt.call(buy, 1))
@@ -433,8 +433,8 @@ async def test_a_step_that_fails_until_its_deadline_is_waited_for() -> None:
 
 async def test_a_step_fails_for_as_long_as_the_test_lets_time_pass() -> None:
     """Failures that were asked for count for nothing."""
+    outputs: list[str] = []
     async with runtime(services) as rt, anyio.create_task_group() as tasks:
-        outputs: list[str] = []
 
         async def call() -> None:
             outputs.append(await rt.call(look_up))
@@ -594,8 +594,8 @@ async def test_another_runtime_may_resolve_it() -> None:
 
 async def test_a_crash_changes_nothing_of_that() -> None:
     """Who waits is told in the next life."""
+    told: list[BaseException] = []
     async with runtime(services) as rt, anyio.create_task_group() as tasks:
-        told: list[BaseException] = []
 
         async def call() -> None:
             with pytest.raises(InvocationPausedError) as caught:
