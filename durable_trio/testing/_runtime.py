@@ -327,7 +327,7 @@ def runtime(
     Who waits for a result that cannot come is told so at once, with the error that is to blame
     as the cause: ``InvocationPausedError`` where a callee is paused for a failure, and
     ``AssertionError`` where a step or a handler has failed 1,000 times in a row, or where
-    nothing is left to happen. Not while another task of the test may still act.
+    nothing is left to happen: that only if no other task of the test could act.
 
     Give the ``store`` and ``clock`` of an earlier runtime to go on where that one ended.
     ``defaults`` and ``unload_after`` are those of ``LocalRuntime``, and so is ``seed``: unless
