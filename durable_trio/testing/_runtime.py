@@ -305,7 +305,8 @@ class VirtualRuntime(LocalRuntime):
         if failures is not None and failures.left != 0:
             if failures.left is not None:
                 failures.left -= 1
-            raise failures.error
+            # The same error again must not carry the traces of all tries before.
+            raise failures.error.with_traceback(None)
 
 
 def runtime(
