@@ -78,6 +78,9 @@ BUDGET: Final = 512
 JOURNAL_MISMATCH: Final = 570
 """Restate's code for a divergence."""
 
+JOURNAL_GOES_ON: Final = 571
+"""Restate's code for a protocol violation: here, a journal that goes on after its output."""
+
 _NO_TIMER: Final = "use sleep_forever() to wait for a cancellation: a timer at"
 
 _DURABLE_NAMES: Final = {
@@ -103,7 +106,10 @@ class Attempt:
         self.handler: Handler[Any, Any, Any] = handler
         self.clock: Clock = clock
         self._journal = journal
-        self._cursor = Cursor(start.recorded)
+        self._options = options or handler.resolve_options(ServiceOptions())
+        self._cursor = Cursor(
+            start.recorded, check_payloads=self._options.check_payloads is not False
+        )
         self._inbox: deque[Notification] | None = None
         """What was handed over and not delivered yet; None: nothing."""
         self._input_closed = False
@@ -112,6 +118,7 @@ class Attempt:
         self._error: BaseException | None = None
         self._retry_after: float | None = None
         self._command_index: int | None = None
+        self._mismatch_code = JOURNAL_MISMATCH
         self._suspended: AwaitTree | None = None
         self._cancelled = False
         self.cancellation: DurableFuture[None] | None = None
@@ -128,7 +135,6 @@ class Attempt:
         self._opened = False
         self._aborting = False
         """Whether the host was made to abort a foreign await."""
-        self._options = options or handler.resolve_options(ServiceOptions())
         self.bodies: Bodies = Bodies(
             start,
             journal,
@@ -502,6 +508,8 @@ class Attempt:
             branch = branch_of(command.name) if command is not None else ""
             site = self._waiting_line(branch)
         self._command_index = mismatch.index
+        if mismatch.ended:
+            self._mismatch_code = JOURNAL_GOES_ON
         text = report(mismatch, branch=branch, site=site)
         self._fail(NonDeterminismError(text, branch=branch, site=site))
         return self._host.cancelled()
@@ -544,7 +552,8 @@ class Attempt:
             return
 
         try:
-            self.ledger.issue(Output(outcome))
+            # Where payloads are not compared, callers have been told what was recorded.
+            outcome = self.ledger.issue(Output(outcome)).result
             if self._cursor.replaying:
                 raise self._cursor.left_over(ended=True)
         except (Mismatch, self._host.cancelled_type) as problem:
@@ -567,7 +576,7 @@ class Attempt:
             error = self._error
             diverged = isinstance(error, NonDeterminismError)
             return AttemptFailed(
-                Failure(JOURNAL_MISMATCH, str(error)) if diverged else retry_failure(error),
+                Failure(self._mismatch_code, str(error)) if diverged else retry_failure(error),
                 error,
                 self._retry_after,
                 self._command_index,

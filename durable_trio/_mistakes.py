@@ -49,6 +49,9 @@ _FORMS: Final = (
 )
 """How Python says it, of several versions, and what helps."""
 
+_NO_OPERATION: Final = re.compile(r"Context has no operation '")
+"""What a context says itself, with what helps: it has to be an AttributeError for ``hasattr``."""
+
 
 def mistake(error: BaseException, host: str) -> UsageError | None:
     """What an error that left a handler says of its code, on this event loop; None: nothing."""
@@ -65,6 +68,9 @@ def mistake(error: BaseException, host: str) -> UsageError | None:
 
         if isinstance(leaf, TypeError | AttributeError):
             text = described(leaf)
+            if _NO_OPERATION.search(text):
+                return _told(UsageError, error, f"{_line(leaf)}: {text}")
+
             for form, remedy in _FORMS:
                 if form.search(text):
                     return _told(UsageError, error, f"{_line(leaf)}: {text}: {remedy}.")

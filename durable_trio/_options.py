@@ -104,6 +104,7 @@ class CommonArguments(TypedDict, total=False):
     ingress_private: bool
     retry_policy: InvocationRetryPolicy
     on_journal_mismatch: OnJournalMismatch
+    check_payloads: bool
     explicit_cancellation: bool
     on_usage_error: OnUsageError
     as_terminal_error: ErrorMapping
@@ -269,6 +270,10 @@ class ServiceOptions:
         default=None, validator=optional(_check_on_fault)
     )
     """The same after a ``UsageError``, and with the same defaults."""
+    check_payloads: bool | None = attrs.field(default=None, validator=optional(_check_bool))
+    """Whether a replay compares what is written (arguments of calls, state, promises, awakeables,
+    the output) as bytes. False for a serde that encodes one value differently each time, as
+    encryption does; everything else is compared nevertheless. By default it does."""
     explicit_cancellation: bool | None = attrs.field(default=None, validator=optional(_check_bool))
     """Whether CANCEL ends ``ctx.cancellation()`` and nothing else, so that the handler decides what
     becomes of it. By default CANCEL unwinds the handler, and its outcome is 409."""

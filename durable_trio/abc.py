@@ -117,7 +117,11 @@ class Serde(Protocol[T]):
         ...
 
     def serialize(self, value: T) -> bytes:
-        """Encode. Raises ``SerializationError`` for a value that cannot be encoded."""
+        """Encode. Raises ``SerializationError`` for a value that cannot be encoded.
+
+        Gives the same bytes for the same value, since a replay compares them; for handlers with
+        ``check_payloads=False`` it need not.
+        """
         ...
 
     def deserialize(self, data: bytes) -> T:

@@ -83,7 +83,8 @@ async def crash_everywhere(
     many drawn by ``seed``). Each time the program has to come to rest by itself with
 
     - the same outcome of the scenario, or, with ``check``, one that ``check`` raises nothing
-      for: for programs whose outcome depends on who is first;
+      for: for programs whose outcome depends on who is first, or whose values are encoded
+      differently each time;
     - without ``check``, the same result of every invocation, and the same state of every key;
     - every step executed as often as it has to be: a run whose result was recorded never
       again, any other one at most once in each attempt;

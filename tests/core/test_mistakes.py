@@ -237,6 +237,29 @@ def test_what_is_entered_or_awaited_in_the_wrong_way(
     assert remedy in str(found)
 
 
+async def misspelt(ctx: Context) -> None:
+    cast("Any", ctx).awakable()
+
+
+async def elsewhere(ctx: Context) -> None:
+    await cast("Any", ctx).sleep(1)
+
+
+@pytest.mark.parametrize(
+    ("handler", "instead"),
+    [(misspelt, "Did you mean 'awakeable'?"), (elsewhere, "durable_trio.sleep().")],
+)
+def test_an_operation_that_there_is_not(
+    handler: Callable[[Context], Awaitable[object]], instead: str, backend: str
+) -> None:
+    """No attempt will find it."""
+    found = error(service_handler(handler), backend)
+
+    assert isinstance(found, UsageError)
+    assert str(found).startswith(line_of(handler))
+    assert str(found).endswith(instead)
+
+
 async def wrong_input(ctx: ObjectContext) -> None:
     await ctx.call(PEER, cast("Any", 3))
 

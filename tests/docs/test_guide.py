@@ -7,6 +7,7 @@ import itertools
 import re
 import runpy
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -41,6 +42,7 @@ PRINTED = {
     "guide_calls": r"9000\n9000\nsent: ada, come back\nsent: ada, come back\n",
     "guide_clients": r"(tea: 350 of 350\n){2}350\nfailed: 404 no coffee today\n409\n",
     "guide_lambda": r"200\n",
+    "guide_secrets": r"Ada is well\. \nFalse\n",
     "guide_events": r"True\n5 days, by Grace\n409 the promise .*\n\['hello'\]\n",
     "guide_errors": r"{'emma': '1815', .*'500 ConnectionError: .*'}\n404 no such book: emmma\n",
     "guide_changes": r"570 the code does not do what its journal says it did\n(.*\n)*",
@@ -140,6 +142,10 @@ async def function(runtime: LocalRuntime, example: ModuleType) -> Any:
     return await runtime.call(example.make, "cat", idempotency_key="1")
 
 
+async def secrets(runtime: LocalRuntime, example: ModuleType) -> Any:
+    return await runtime.call(example.visit, "Ada", idempotency_key="1")
+
+
 async def errors(runtime: LocalRuntime, example: ModuleType) -> Any:
     return await runtime.call(example.years, ["emma", "emmma"], idempotency_key="1")
 
@@ -166,6 +172,7 @@ PLAYS: list[tuple[str, Play, Any]] = [
     ("guide_events", events, ("5 days, by Grace", True, ["hello"])),
     ("guide_clients", clients, ("tea: 350 of 350", 409)),
     ("guide_lambda", function, "a small cat"),
+    ("guide_secrets", secrets, "Ada is well. "),
     ("guide_errors", errors, {"emma": "1815", "emmma": "404 no such book: emmma"}),
 ]
 
@@ -229,9 +236,9 @@ def test_it_gives_the_same_wherever_it_is_killed(
             return
 
 
-async def disturbed(scenario: Any, services: Any, check: Any) -> None:
+async def disturbed(scenario: Any, services: Any, check: Any, *, compares: bool) -> None:
     """Once with crashes, once in many orders."""
-    await crash_everywhere(services, scenario, double=3)
+    await crash_everywhere(services, scenario, check=None if compares else check, double=3)
     await explore(services, scenario, check=check, limit=20)
 
 
@@ -272,7 +279,9 @@ def test_crashed_everywhere_and_in_many_orders(
 
     outcomes: list[Any] = []
     served = getattr(example, "services", None) or [example.greeter]
-    anyio.run(disturbed, scenario, served, check, backend=backend)
+    compares = example.__name__ != "guide_secrets"  # no two runs write the same bytes
+    main = partial(disturbed, compares=compares)
+    anyio.run(main, scenario, served, check, backend=backend)
     assert outcomes[0] == expected
 
 

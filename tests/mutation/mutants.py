@@ -124,6 +124,13 @@ CURSOR: Final = (
         "core/test_mismatches.py",
     ),
     _mutant(
+        "payloads are compared, whatever the handler says",
+        "durable_trio/_attempt.py",
+        "check_payloads=self._options.check_payloads is not False",
+        "check_payloads=True",
+        "core/test_mismatches.py",
+    ),
+    _mutant(
         "times are compared on replay",
         "durable_trio/_journal/_cursor.py",
         "    Sleep: _same_name,\n",

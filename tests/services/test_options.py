@@ -61,6 +61,7 @@ EVERY_OPTION: dict[str, Any] = {
     "lazy_state": True,
     "retry_policy": InvocationRetryPolicy(max_attempts=3),
     "on_journal_mismatch": "pause",
+    "check_payloads": False,
     "explicit_cancellation": True,
     "on_usage_error": "fail",
     "as_terminal_error": as_terminal_error,
