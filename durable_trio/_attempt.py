@@ -94,6 +94,42 @@ _DURABLE_NAMES: Final = {
 class Attempt:
     """See the module's docstring. One attempt runs once; make a new one for the next."""
 
+    # From thirty names on a dict costs more than a KiB an attempt, and many of them wait. There is
+    # one for ``testing``, which puts a ``deliver`` of its own there.
+    __slots__ = (
+        "__dict__",
+        "_aborting",
+        "_cancellation",
+        "_cancelled",
+        "_command_index",
+        "_completed",
+        "_cursor",
+        "_ended",
+        "_error",
+        "_fatal",
+        "_host",
+        "_idle",
+        "_inbox",
+        "_input_closed",
+        "_journal",
+        "_mismatch_code",
+        "_native",
+        "_opened",
+        "_options",
+        "_retry_after",
+        "_root",
+        "_suspended",
+        "_torn_down",
+        "_wakeup",
+        "bodies",
+        "cancellation",
+        "clock",
+        "handler",
+        "ledger",
+        "scheduler",
+        "start",
+    )
+
     def __init__(
         self,
         start: InvocationStart,

@@ -39,6 +39,9 @@ class Fixed:
         """For our server."""
         return Answer(200, HEADERS, BODY)
 
+    def reopen(self) -> None:
+        """It never closes."""
+
     async def drain(self) -> None:
         """Nothing is under way."""
 

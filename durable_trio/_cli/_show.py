@@ -14,7 +14,7 @@ import click
 from durable_trio._records import InvocationStatus
 from durable_trio._transcript._describe import Words, target_name
 from durable_trio._transcript._text import duration, instant, lines, payload, plain
-from durable_trio._transcript._tree import Branch, Fate, Step, build_tree
+from durable_trio._transcript._tree import Branch, Fate, Step, build_tree, is_deadline
 from durable_trio.abc import Failure
 
 from . import _output as output
@@ -189,8 +189,12 @@ def _waits(
     for branch, step in pending:
         where = f"{plain(branch.path)}: " if branch.path else ""
         yield f"{where}#{step.order} {words.action(step)}"
-    if not pending:
-        yield _OUTSIDE if record.status is InvocationStatus.SUSPENDED else "nothing: its code runs"
+    if record.status is InvocationStatus.SUSPENDED:
+        # Nobody waits for a deadline alone.
+        if all(is_deadline(step) for _, step in pending):
+            yield _OUTSIDE
+    elif not pending:
+        yield "nothing: its code runs"
 
 
 def _glyphs(stream: TextIO) -> Glyphs:

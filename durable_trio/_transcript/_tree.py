@@ -98,6 +98,11 @@ class Branch:
                 stack += [(item, each) for each in reversed(item.items)]
 
 
+def is_deadline(step: Step) -> bool:
+    """Whether a step is the timer of a scope's deadline."""
+    return isinstance(step.entry, Sleep) and step.name == DEADLINE
+
+
 _Answers: TypeAlias = dict[int, tuple[int, Result]]
 
 
@@ -197,6 +202,6 @@ def _conclude(branch: Branch) -> None:
     for step in callees:
         if step.fate is Fate.PENDING:
             step.fate = Fate.CANCELLED
-    waits = [step for step in own if not (isinstance(step.entry, Sleep) and step.name == DEADLINE)]
+    waits = [step for step in own if not is_deadline(step)]
     dropped = bool(waits) and waits[-1].fate is Fate.DROPPED
     branch.cancelled = bool(branch.path) and (bool(callees) or dropped)

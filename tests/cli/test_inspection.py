@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from durable_trio._cli._app import app
 from durable_trio._cli._show import _TYPED, page
 from durable_trio._journal._jsonl import load_journal
-from durable_trio.abc import Completion, Input, InvocationStatus, PutState, Run, Value
+from durable_trio.abc import Completion, Input, InvocationStatus, PutState, Run, Sleep, Value
 from durable_trio_file import FileJournal
 
 from .journal import EVERYTHING, FAN_OUT, INVOCATIONS, name_of, record, write_journal
@@ -128,6 +128,18 @@ def test_an_export_goes_into_a_pipe(journal: Path) -> None:
 
     assert 0 == result.exit_code, result.output
     assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize(("name", "outside"), [("deadline", True), ("nap", False)])
+def test_nobody_waits_for_a_deadline_alone(name: str, outside: bool) -> None:
+    """What it bounds is no entry while it is an awakeable or a signal; a sleep is one."""
+    entries = (Input(b""), Sleep(1_000, 1, name))
+    waiting = record(1, InvocationStatus.SUSPENDED)
+    shown = "\n".join(page(waiting, entries, frozenset({1}), None, glyphs=_TYPED))
+    _, _, waits = shown.partition("waits for")
+
+    assert f"#2 {'deadline' if outside else 'sleep nap'} until" in waits
+    assert outside == ("an awakeable or a signal" in waits)
 
 
 def test_an_expired_journal_cannot_be_exported(journal: Path) -> None:

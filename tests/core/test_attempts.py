@@ -49,6 +49,20 @@ async def give(value: Any) -> Any:
     return value
 
 
+def test_an_attempt_keeps_nothing_in_a_dict(backend: str) -> None:
+    """So many attributes would make it large, and many attempts wait at the same time."""
+
+    async def handler(ctx: Context) -> None:
+        await gather(ctx.run(give, 1), ctx.run(give, 2))
+        await sleep(1)
+
+    world = World(service_handler(handler))
+    world.play(backend)
+
+    assert world.attempt is not None
+    assert {} == vars(world.attempt)
+
+
 def suspended(function: Any, backend: str) -> AwaitTree:
     """What the first suspension of a handler reports."""
 
