@@ -13,7 +13,8 @@ from durable_trio.local import LocalRuntime
 from durable_trio.serde import serde_for
 from durable_trio_file import FileJournal
 
-vault = Fernet(os.environ.get("VAULT_KEY") or Fernet.generate_key())  # without it nothing is read
+# A key of your own, for good: what was encrypted with another one can be read by nobody.
+vault = Fernet(os.environ.get("VAULT_KEY") or Fernet.generate_key())
 
 
 class Sealed:
